@@ -243,9 +243,10 @@ def _fail(found: Verification) -> None:
         RobenchError: see above.
     """
     parts: Sequence[str] = [
-        f"{found.number('failed')} of {len(found.reports)} records and certificates do not hold"
+        f"{found.number('failed')} of {len(found.results)} records and certificates do not hold"
         if found.number("failed")
         else "",
+        "other files of the submission do not hold" if found.files == "failed" else "",
         "the board's table is not what its records give" if found.stale else "",
     ]
     said = " and ".join(part for part in parts if part)

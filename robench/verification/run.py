@@ -53,6 +53,8 @@ class Verification:
         remade: whether the Markdown must be made again, because marks have changed.
         stored: the file with the result, or None where nothing was stored.
         unstored: why something was not stored, or an empty text.
+        kept: number of claimed records that keep the mark of an earlier verification.
+        lost: number of records that had such a mark, and lose it.
     """
 
     target: str
@@ -62,15 +64,28 @@ class Verification:
     remade: bool = False
     stored: Path | None = None
     unstored: str = ""
+    kept: int = 0
+    lost: int = 0
+
+    @property
+    def results(self) -> list[Report]:
+        """The reports about records and certificates, without that about other files."""
+        return [report for report in self.reports if report.kind != "submission"]
 
     def number(self, status: Status) -> int:
         """Return how many records and certificates have a status."""
-        return sum(report.status == status for report in self.reports)
+        return sum(report.status == status for report in self.results)
+
+    @property
+    def files(self) -> Status | None:
+        """What follows for the other files of a submission; None where there is none."""
+        found = (each.status for each in self.reports if each.kind == "submission")
+        return next(found, None)
 
     @property
     def failed(self) -> bool:
         """Whether anything that could be checked does not hold."""
-        return bool(self.number("failed") or self.stale)
+        return bool(self.number("failed") or self.files == "failed" or self.stale)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for ``--json``."""
@@ -81,9 +96,12 @@ class Verification:
             "verified": self.number("verified"),
             "claimed": self.number("claimed"),
             "failed": self.number("failed"),
+            "files_of_submission": self.files,
             "reports": [report.to_dict() for report in self.reports],
             "table_differences": self.stale,
             "table_changes": self.remade,
+            "marks_kept": self.kept,
+            "marks_lost": self.lost,
             "stored": self.stored,
         }
 
@@ -148,6 +166,7 @@ def verify(
         for each in found.reports:
             each.checks = [check.reworded(target.as_named) for check in each.checks]
         found.stored, found.unstored = store.stored, store.unstored
+        found.kept, found.lost = store.kept, store.lost
         if target.board is not None and store.stored is not None and not found.stale:
             found.remade = bool(_table_differences(target.board))
     return found

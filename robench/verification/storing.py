@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import robench
 from robench._base.errors import RobenchError
 from robench._base.reporting import Silent
 from robench.records.record import Record
-from robench.records.verified import FILE_NAME, VerifiedRecord, write_verified
+from robench.records.verified import FILE_NAME, VerifiedRecord, read_verified, write_verified
 from robench.verification.results import Report
 from robench.verification.settings import VerificationSettings
 from robench.verification.targets import Target
+from robench.verification.work import FINDINGS, TASK
+
+OF_DATA: Final = frozenset({TASK, FINDINGS})
+"""Checks that need the data of the task, and that nobody can make who does not name them."""
 
 
 class Store:
@@ -26,6 +31,8 @@ class Store:
     Attributes:
         stored: the file with the result, or None where nothing was stored.
         unstored: why something was not stored, or an empty text.
+        kept: number of records that could not be checked whole now, and keep an earlier mark.
+        lost: number of records that had a mark before, and lose it.
     """
 
     def __init__(self, target: Target, settings: VerificationSettings) -> None:
@@ -33,6 +40,7 @@ class Store:
         self._changed = False
         self.stored: Path | None = None
         self.unstored = "No record is verified, so nothing is stored."
+        self.kept = self.lost = 0
         if not target.lasting:
             self.unstored = "An archive is not changed, so the result is not stored."
 
@@ -41,8 +49,8 @@ class Store:
 
         A board's trials and victims come from many runs, and few of them are at hand. So a record
         of a board of which something could not be checked keeps the entry of an earlier
-        verification. A file under a wrong name never had an entry. The record whose copy it is
-        keeps its own.
+        verification. So does a record of a run of which only the data of its task were not named.
+        A file under a wrong name never had an entry. The record whose copy it is keeps its own.
         """
         records = [each for each in reports if each.kind == "record"]
         held = {
@@ -50,18 +58,27 @@ class Store:
             for each in records
             if each.status == "verified"
         }
-        lost = ("failed",) if self._target.board is not None else ("failed", "claimed")
-        others = {each.sha256 for each in records if each.status in lost and _at_home(each)}
+        loses = {each.sha256 for each in records if self._loses_mark(each) and _at_home(each)}
         folder = self._target.records
-        if not self._target.lasting or not (held or (others and (folder / FILE_NAME).exists())):
+        marked = set(read_verified(folder).records)
+        kept = {each.sha256 for each in records if each.status == "claimed"} - loses
+        self.kept += len(kept & marked)
+        self.lost += len((loses - set(held)) & marked)
+        if not self._target.lasting or not (held or (loses and (folder / FILE_NAME).exists())):
             return
         # Noted before, because a signal may come right after the file is written.
         self._changed = True
         try:
-            self.stored = write_verified(folder, held, others - set(held))
+            self.stored = write_verified(folder, held, loses - set(held))
             self.unstored = ""
         except (RobenchError, OSError) as error:
             self.stored, self.unstored = None, str(error)
+
+    def _loses_mark(self, report: Report) -> bool:
+        """Return whether an entry of an earlier verification does not stand any more."""
+        if report.status != "claimed" or self._target.board is not None:
+            return report.status == "failed"
+        return any(each.outcome == "open" for each in report.checks if each.name not in OF_DATA)
 
     def finish(self) -> None:
         """Write the table of a run again, which shows what is stored."""

@@ -65,8 +65,14 @@ def explained(found: Verification) -> list[str]:
         f"{found.number('verified')} verified, {found.number('claimed')} claimed, "
         f"{found.number('failed')} failed."
     )
+    if found.files is not None:
+        lines.append(f"Other files of the submission: {found.files}.")
     if any(each.searched for each in found.reports):
         lines.append(_power(found))
+    if found.kept:
+        lines.append(f"Marks of an earlier verification that are kept: {found.kept}.")
+    if found.lost:
+        lines.append(f"Marks of an earlier verification that are lost: {found.lost}.")
     if found.stored is not None:
         lines.append(f"Stored in {found.stored}")
     if found.remade:

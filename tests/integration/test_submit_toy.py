@@ -23,6 +23,7 @@ from robench.evaluation.run import build_request
 from robench.models.victim_folder import weights_hash
 from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
+from robench.verification.text import explained
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +65,10 @@ def test_an_honest_archive_has_no_failure(archive: Path) -> None:
     assert results[-1].proved
     assert (submission.kind, submission.status) == ("submission", "verified")
     assert submission.title == "files of the submission"
+    # The files are no record: "4 verified" would promise one more result than there is.
+    assert sum(map(found.number, ("verified", "claimed", "failed"))) == len(results) == 3
+    assert found.files == "verified"
+    assert "Other files of the submission: verified." in explained(found)
 
 
 def test_the_victim_comes_with_a_card_of_the_packed_records(archive: Path) -> None:
@@ -116,6 +121,14 @@ def other_victim_card(members: Members) -> None:
     name = next(name for name in members if name.endswith("/victim.json"))
     card = json.loads(members[name])
     members[name] = json.dumps({**card, "name": "best"}).encode()
+
+
+def test_a_forged_card_fails_though_every_record_holds(archive: Path, tmp_path: Path) -> None:
+    path = forged(archive, tmp_path / "forged.zip", better_card, careful=True)
+    said = CliRunner().invoke(main, ["verify", str(path), "--device", "cpu", "--quiet"])
+    assert said.exit_code == 1
+    assert "0 failed." in said.stdout
+    assert "other files of the submission do not hold. The lines above" in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from robench.verification import run
 from robench.verification.results import Report, not_made, passed
 from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
+from robench.verification.text import explained
 
 Check = Callable[[Report], None]
 RECORDS = RunFolder(Path()).records.name
@@ -169,8 +170,42 @@ def test_a_record_that_is_no_longer_verified_loses_its_mark(
         report.checks.append(not_made("texts", "its victim is not there"))
 
     checks[:] = [left_open, good]
-    verified(tmp_path)
+    found = verified(tmp_path)
     assert len(stored(tmp_path)) == 1
+    assert (found.kept, found.lost) == (0, 1)
+    assert "Marks of an earlier verification that are lost: 1." in explained(found)
+    # Once it is lost, it is not lost again.
+    checks[:] = [left_open, good]
+    assert verified(tmp_path).lost == 0
+
+
+def test_a_record_whose_data_were_not_named_keeps_its_mark(
+    tmp_path: Path, checks: list[Check]
+) -> None:
+    make_runs(tmp_path, *TWO)
+    before = verified(tmp_path)
+    assert (before.kept, before.lost) == (0, 0)
+
+    def without_data(report: Report) -> None:
+        good(report)
+        report.checks.append(not_made("task", "its data are not here"))
+        report.checks.append(not_made("findings", "they need the data"))
+
+    checks[:] = [without_data]
+    found = verified(tmp_path)
+    assert [each.status for each in found.reports] == ["claimed", "claimed"]
+    assert len(stored(tmp_path)) == 2
+    assert (found.kept, found.lost) == (2, 0)
+    assert "Marks of an earlier verification that are kept: 2." in explained(found)
+
+
+def test_a_record_that_was_never_verified_has_no_mark_to_keep(
+    tmp_path: Path, checks: list[Check]
+) -> None:
+    make_runs(tmp_path, *TWO)
+    checks[:] = [lambda report: report.checks.append(not_made("task", "its data are not here"))]
+    found = verified(tmp_path)
+    assert (found.kept, found.lost, stored(tmp_path)) == (0, 0, set())
 
 
 def test_what_is_not_at_hand_keeps_its_mark_on_a_board(tmp_path: Path, checks: list[Check]) -> None:
