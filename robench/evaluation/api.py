@@ -16,6 +16,7 @@ from robench._base.errors import UsageError
 from robench._base.escaping import NAME, TEXT, one_line
 from robench._base.progress_bars import ProgressBars
 from robench._base.reporting import Reporter, Silent
+from robench.evaluation.arguments import labels_of_function, texts_of
 from robench.evaluation.request import EvaluationRequest, build_request
 
 if TYPE_CHECKING:
@@ -94,14 +95,14 @@ def evaluate(
     request = _request(
         settings,
         victims=locations,
-        names=() if function is not None else _texts(name or ()),
-        tasks=_texts(task),
-        attacks=_texts(attacks),
-        defenses=_texts(defenses),
+        names=() if function is not None else texts_of("name", name or ()),
+        tasks=texts_of("task", task),
+        attacks=texts_of("attacks", attacks),
+        defenses=texts_of("defenses", defenses),
         options={key: _option(value) for key, value in (options or {}).items()},
         out=folder,
     )
-    functions = _functions(function, labels or (), name, identity, request, draws)
+    functions = _functions(function, labels, name, identity, request, draws)
     with _reporter(progress) as report:
         records = run(request, report, functions=functions)
     _warn_of_errors(records, folder)
@@ -121,13 +122,6 @@ def _not_in_the_import_of_a_worker() -> None:
             'robench.evaluate while it is imported. Put the call under "if __name__ == '
             "'__main__':\", or give workers=1."
         )
-
-
-def _texts(value: Location | Sequence[Location]) -> tuple[str, ...]:
-    """Return one or several names as a tuple of texts."""
-    if isinstance(value, str | Path):
-        return (str(value),)
-    return tuple(map(str, value))
 
 
 def _option(value: Any) -> str:
@@ -155,11 +149,7 @@ def _split(
                 "draws of a defense are an option of its own, such as {'ranmask.draws': 100}."
             )
         return None, () if victim is None else _locations(victim)
-    if labels is None:
-        raise UsageError(
-            "A function needs 'labels': the names of its classes, in the order of its "
-            'probabilities, such as labels=["negative", "positive"].'
-        )
+    labels_of_function(labels)
     if name is not None and not isinstance(name, str):
         raise UsageError(f"One function has one name, and {len(name)} were given.")
     return victim, ()
@@ -189,7 +179,7 @@ def _locations(victim: Any) -> tuple[str, ...]:
 
 def _functions(
     function: Predict | None,
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
     name: str | Sequence[str] | None,
     identity: str | None,
     request: EvaluationRequest,
@@ -201,7 +191,8 @@ def _functions(
     from robench.evaluation.functions import function_victims
 
     own = str(name or getattr(function, "__name__", type(function).__name__))
-    return function_victims(function, labels, own, identity, request, draws)
+    classes = labels_of_function(labels)
+    return function_victims(function, classes, own, identity, request, draws)
 
 
 def _request(settings: Mapping[str, Any], **own: Any) -> EvaluationRequest:

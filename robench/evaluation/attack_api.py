@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
+from robench.evaluation.arguments import labels_of_function
 from robench.evaluation.one_text import attack_texts, check_texts, text_attack
 from robench.evaluation.open_victim import (
     PAIR,
@@ -27,6 +28,7 @@ from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import TrialText
 
 if TYPE_CHECKING:
+    from robench.models.given.answers import Predict
     from robench.sharing.loaded import LoadedVictim
 
 Text = str | tuple[str, str] | Mapping[str, str]
@@ -54,9 +56,10 @@ class AttackedText(TrialText):
 
 def attack(
     text: Text | Sequence[Text],
-    victim: str | Path | LoadedVictim,
+    victim: str | Path | LoadedVictim | Predict,
     attack: str = "pwws",
     *,
+    labels: Sequence[str] | None = None,
     label: str | None = None,
     options: Mapping[str, Any] | None = None,
     substitutions: str | None = None,
@@ -75,9 +78,11 @@ def attack(
     Args:
         text: a string; a pair as a tuple; all fields as a dict; or a list of these.
         victim: folder of a saved victim, ``hf:USER/NAME`` for one on the Hugging Face hub, folder
-            or hub id of a model with a classification head, or what ``robench.load_victim``
-            returned.
+            or hub id of a model with a classification head, what ``robench.load_victim`` returned,
+            or a function that takes a list of texts, or of pairs of texts, and returns
+            probabilities ``(texts, classes)``.
         attack: name of the attack, and perhaps a substitution set: ``"pwws@wordnet"``.
+        labels: names of a function's classes, in the order of its probabilities.
         label: true label of every text. None takes the victim's own prediction.
         options: options of the attack, such as ``{"population": 20}``.
         substitutions: name or path of the substitution set. None takes that of the victim's task.
@@ -104,7 +109,7 @@ def attack(
     if unknown not in get_args(Unknown):
         raise UsageError(f"unknown='{unknown}': choose one of {', '.join(get_args(Unknown))}.")
     texts: list[Any] = [text] if isinstance(text, str | tuple | Mapping) else list(text)
-    opened = _open(victim, texts, device, protocol, trust_remote_code)
+    opened = _open(victim, labels, texts, device, protocol, trust_remote_code)
     named = [_fields_of(each, opened.fields) for each in texts]
     check_texts(named)
     names = opened.victim.labels
@@ -137,17 +142,36 @@ def attack(
 
 
 def _open(
-    victim: Any, texts: Sequence[Any], device: str, protocol: str | None, foreign_code: bool
+    victim: Any,
+    labels: Sequence[str] | None,
+    texts: Sequence[Any],
+    device: str,
+    protocol: str | None,
+    foreign_code: bool,
 ) -> OpenedVictim:
-    """Return the victim with its fields, protocol and substitution set."""
-    from robench._base.environment import choose_device
+    """Return the victim with its fields, protocol and substitution set.
 
-    if not isinstance(victim, str | Path):
+    Raises:
+        UsageError: it is no victim, or ``labels`` do not belong to it.
+    """
+    from robench._base.environment import choose_device
+    from robench.sharing.loaded import LoadedVictim
+
+    # A given model or a function does not say whether it reads pairs, so the texts decide.
+    guessed = PAIR if texts and all(map(_is_pair, texts)) else SINGLE
+    if callable(victim):
+        return _open_function(victim, labels, guessed, protocol)
+    if labels is not None:
+        raise UsageError("'labels' are those of a function, and 'victim' is none. Leave them out.")
+    if isinstance(victim, LoadedVictim):
         return opened_from(victim.victim, victim.fields, protocol)
+    if not isinstance(victim, str | Path):
+        raise UsageError(
+            f"'victim' is {type(victim).__name__}. Give a folder, a hub id, what "
+            "robench.load_victim returned, or a function with 'labels'."
+        )
     location = local_location(str(victim))
-    known = fields_of(location)
-    # A given model does not say whether it reads pairs, so the texts decide.
-    wanted = known or (PAIR if texts and all(map(_is_pair, texts)) else SINGLE)
+    wanted = fields_of(location) or guessed
     return open_victim(
         location,
         choose_device(device),
@@ -155,6 +179,18 @@ def _open(
         protocol=protocol,
         foreign_code=foreign_code,
     )
+
+
+def _open_function(
+    predict: Predict, labels: Sequence[str] | None, fields: Sequence[str], protocol: str | None
+) -> OpenedVictim:
+    """Return a function as a victim; of a pair, the second text is attacked."""
+    from robench.models.given.function import FunctionVictim
+
+    names = labels_of_function(labels)
+    name = str(getattr(predict, "__name__", type(predict).__name__))
+    function = FunctionVictim(predict, names, fields, fields[-1], name)
+    return opened_from(function, tuple(fields), protocol)
 
 
 def _is_pair(text: Any) -> bool:

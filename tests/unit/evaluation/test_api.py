@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import robench
@@ -212,6 +213,14 @@ def test_corrected_labels_use_no_trial_of_the_wrong_ones(tmp_path: Path) -> None
         ({"attacks": "pwvs"}, r"no attack 'pwvs'. Did you mean 'pwws'\?"),
         ({"attacks": "convex-hull"}, "gradients"),
         ({"task": "nothing.csv"}, r"nothing\.csv cannot be read: it does not exist"),
+        ({"labels": "neg"}, r"^'labels' is of the type str. Give a list with the name of each"),
+        ({"labels": [0, 1]}, r"^'labels' is a list with int. Give a list"),
+        ({"attacks": None}, r"^'attacks' is None. Give a name, or a list of names.$"),
+        ({"attacks": 3}, r"^'attacks' is of the type int. Give a name"),
+        ({"attacks": ["pwws", 3]}, r"^'attacks' is a list with int, str. Give a name"),
+        ({"defenses": b"rift"}, r"^'defenses' is of the type bytes. Give a name"),
+        ({"task": None}, r"^'task' is None. .* Save a table as a csv file, and name that.$"),
+        ({"task": pd.DataFrame({"text": ["a"]})}, r"^'task' is of the type DataFrame. .* csv file"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(settings: dict[str, Any], message: str) -> None:

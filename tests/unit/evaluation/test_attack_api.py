@@ -165,3 +165,51 @@ def test_a_victim_of_own_data_knows_its_substitutions(tmp_path: Path) -> None:
     found = robench.attack(TEXTS[0], folder, data=tmp_path)
     assert isinstance(found, robench.AttackedText)
     assert found.asked > 0
+
+
+def even_length(texts: list[str]) -> list[list[float]]:
+    """A classifier whose answer depends on the number of letters of a text."""
+    return [[0.9, 0.1] if len(text) % 2 == 0 else [0.2, 0.8] for text in texts]
+
+
+def test_a_function_is_attacked_by_the_names_of_its_classes() -> None:
+    found = robench.attack(
+        TEXTS, even_length, "greedy", labels=["even", "odd"], substitutions="mini", lm="none"
+    )
+    assert isinstance(found, list)
+    for each in found:
+        assert each.label == ("even" if len(each.original_text) % 2 == 0 else "odd")
+        assert each.adversarial_text is not None
+        assert (len(each.original_text) - len(each.adversarial_text)) % 2 == 1
+
+
+def test_a_function_reads_pairs_where_every_text_is_one() -> None:
+    def second_decides(pairs: list[tuple[str, str]]) -> list[list[float]]:
+        return even_length([second for _, second in pairs])
+
+    found = robench.attack(
+        ("A film.", TEXTS[0]),
+        second_decides,
+        "greedy",
+        labels=["even", "odd"],
+        substitutions="mini",
+        lm="none",
+    )
+    assert isinstance(found, robench.AttackedText)
+    assert found.fields["text"] == "A film."
+    assert found.verdict == Verdict.FOOLED
+
+
+@pytest.mark.parametrize(
+    ("victim", "more", "message"),
+    [
+        (3, {}, r"^'victim' is int. Give a folder, a hub id, what robench.load_victim returned"),
+        (None, {}, r"^'victim' is NoneType. Give a folder"),
+        (even_length, {}, "^A function needs 'labels'"),
+        (even_length, {"labels": "ab"}, "^'labels' is of the type str. Give a list"),
+        ("runs", {"labels": ["a", "b"]}, "^'labels' are those of a function, and 'victim' is none"),
+    ],
+)
+def test_what_is_no_victim_is_refused(victim: Any, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        robench.attack("A film.", victim, **more)
