@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from robench._base.escaping import TEXT, shown_data, terminal
+from robench.commands.own_data_choices import columns_from, own_file_options
 from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import find_kind, find_kind_of
 
@@ -17,17 +18,20 @@ SHORT_CHARACTERS = 24
 @click.command("show", short_help="Everything about one name: paper, deviations, options.")
 @click.argument("first", metavar="[KIND]", required=False)
 @click.argument("second", metavar="NAME", required=False)
+@own_file_options
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, first: str | None, second: str | None) -> None:
+def command(ctx: click.Context, /, first: str | None, second: str | None, **columns: Any) -> None:
     """Show one attack, defense, task, encoder or protocol.
 
-    KIND can be left out where only one kind has the name.
+    KIND can be left out where only one kind has the name. The options about columns and files are
+    those of a task that is a FILE of yours.
 
     \b
     robench show rift
     robench show attack genetic
     robench show reviews.csv
+    robench show reviews.csv --label-column stars
     """
     from robench.inspection.describe import describe
 
@@ -37,7 +41,7 @@ def command(ctx: click.Context, first: str | None, second: str | None) -> None:
         kind, name = find_kind_of(first), first
     else:
         kind, name = find_kind(first), second
-    facts = describe(kind, name)
+    facts = describe(kind, name, columns_from(columns))
     emit(facts) if session_of(ctx).json else print_facts(facts)
 
 

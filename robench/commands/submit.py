@@ -200,9 +200,12 @@ def _packed(found: Packed) -> list[str]:
             "verify' counts the letters again from the packed trials."
         )
     if found.without_victim:
+        number, first = len(found.without_victim), found.without_victim[0]
         lines.append(
-            f"{len(found.without_victim)} records come without their victim and stay claimed, the "
-            f"first is {found.without_victim[0]}."
+            f"1 record comes without its victim and stays claimed: {first}."
+            if number == 1
+            else f"{number} records come without their victim and stay claimed, the first is "
+            f"{first}."
         )
     if found.passed_over:
         number, first = len(found.passed_over), one_line(found.passed_over[0], NAME)

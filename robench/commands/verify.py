@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
-from robench.commands.own_data_choices import own_file_options
+from robench.commands.own_data_choices import columns_from, own_file_options
 from robench.commands.running import make_reporter
 from robench.commands.saying import say_lines
 from robench.commands.shell import emit, global_flags, session_of, show
@@ -127,18 +127,11 @@ def command(
     lm: str,
     data: Path | None,
     tasks: tuple[str, ...],
-    text_column: str | None,
-    pair_column: str | None,
-    label_column: str | None,
-    attack_column: str | None,
-    train_file: Path | None,
-    dev_file: Path | None,
-    test_file: Path | None,
-    max_tokens: int | None,
     substitutions: tuple[Path, ...],
     device: str,
     workers: int | None,
     example_seconds: float,
+    **columns: Any,
 ) -> None:
     """Check records by asking their victims again.
 
@@ -158,7 +151,6 @@ def command(
     robench verify leaderboards/mini-reviews.toml --runs runs
     """
     _refuse_no_target(target)
-    from robench.tasks.columns import DataColumns
     from robench.verification.settings import VerificationSettings
 
     settings = VerificationSettings(
@@ -172,16 +164,7 @@ def command(
         data=data,
         victims=victims,
         tasks=tasks,
-        columns=DataColumns(
-            text=text_column,
-            pair=pair_column,
-            label=label_column,
-            attack=attack_column,
-            train_file=train_file,
-            dev_file=dev_file,
-            test_file=test_file,
-            max_tokens=max_tokens,
-        ),
+        columns=columns_from(columns),
         substitutions=substitutions,
         names=names,
     )

@@ -21,24 +21,37 @@ if TYPE_CHECKING:
 
     from robench.models.fetched_encoders import FetchedEncoder
     from robench.plugins.options import Options
+    from robench.tasks.columns import DataColumns
 
 _BOUND_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
-def describe(kind: str, name: str) -> dict[str, Any]:
+def describe(kind: str, name: str, columns: DataColumns | None = None) -> dict[str, Any]:
     """Return everything known about one attack, defense, task, encoder or protocol.
 
     The result can be written as JSON.
 
+    Args:
+        kind: ``"attack"``, ``"defense"``, ``"task"``, ``"encoder"`` or ``"protocol"``.
+        name: its name, or the user's own file as a task.
+        columns: what the user says about the file.
+
     Raises:
-        UsageError: there is no such name, or its plugin cannot be imported.
+        UsageError: there is no such name, its plugin cannot be imported, the file cannot be used as
+            it is, or ``columns`` says something and the name is no file.
     """
+    own = kind == "task" and is_own_data(name)
+    if columns is not None and columns.given and not own:
+        raise UsageError(
+            f"{', '.join(columns.given)}: this is about a file of your own data, and '{name}' is "
+            "none. Leave it out."
+        )
     if kind == "encoder":
         return _describe_encoder(name)
     if kind == "protocol":
         return _describe_protocol(name)
-    if kind == "task" and is_own_data(name):
-        return _describe_own_data(name)
+    if own:
+        return _describe_own_data(name, columns)
     registry, name = REGISTRY_OF_KIND[kind], canonical(name)
     plugin = registry.get(name)
     facts: dict[str, Any] = {
@@ -86,12 +99,12 @@ def _settings_by_task(defense: Any) -> dict[str, dict[str, Any]]:
     return settings
 
 
-def _describe_own_data(name: str) -> dict[str, Any]:
-    """Describe a file or a hub dataset as a task; its columns are guessed."""
+def _describe_own_data(name: str, columns: DataColumns | None) -> dict[str, Any]:
+    """Describe a file or a hub dataset as a task; what nobody says of its columns is guessed."""
     from robench.tasks.base import DataSource
 
-    check_tasks([name])
-    task = find_task(name)
+    check_tasks([name], columns)
+    task = find_task(name, columns)
     splits = task().load(DataSource())
     sizes = {part: f"{len(getattr(splits, part)):,}" for part in ("train", "dev", "test")}
     return {

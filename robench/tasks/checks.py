@@ -70,7 +70,8 @@ def _label_names(task: type[Task]) -> Iterator[str]:
     names = list(task.labels)
     if len(names) < 2:
         shown = ", ".join(map(str, names)) or "none"
-        yield f"It has {len(names)} labels ({shown}); at least two are needed."
+        what = "1 label" if len(names) == 1 else f"{len(names)} labels"
+        yield f"It has {what} ({shown}); at least two are needed."
     if not all(isinstance(name, str) and name for name in names):
         yield f"The names of its labels must be texts, and they are {names}."
     elif repeated := _repeated(names):

@@ -34,5 +34,6 @@ def check_window(model: TextClassifier, max_tokens: int, encoder: str, task: str
     if positions is not None and 0 < positions < max_tokens:
         raise UsageError(
             f"Encoder '{encoder}' reads {positions} tokens, task '{task}' has {max_tokens}. "
-            "Choose another encoder."
+            "Choose another encoder, or for a file of your own a --max-tokens of at most "
+            f"{positions}."
         )

@@ -31,6 +31,7 @@ LABEL_NAMES = (
 )  # fmt: skip
 _WORDS_OF_A_NAME = 5
 _LETTERS_OF_A_NAME = 60
+_ENDS_OF_SENTENCES = (".", "!", "?")
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,10 @@ def _only(table: str, names: Sequence[str], found: Sequence[str], what: str, opt
 def _no_header(names: Sequence[str]) -> str:
     """Return a sentence where the names of the columns look like a row of data."""
     looks_like_data = any(
-        len(name) > _LETTERS_OF_A_NAME or len(name.split()) > _WORDS_OF_A_NAME or _is_number(name)
+        len(name) > _LETTERS_OF_A_NAME
+        or len(name.split()) > _WORDS_OF_A_NAME
+        or name.rstrip().endswith(_ENDS_OF_SENTENCES)
+        or _is_number(name)
         for name in names
     )
     if not looks_like_data:

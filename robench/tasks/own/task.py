@@ -94,9 +94,11 @@ class OwnTask(Task):
             )
         unclear = count_unclear(test_all) if ids is None else 0
         if unclear:
+            what = "1 text" if unclear == 1 else f"{unclear:,} texts"
+            verb = "occurs" if unclear == 1 else "occur"
             remarks.append(
-                f"{unclear:,} texts of {own.tables.get('test', own.name)} occur with several "
-                "labels. None of them is a test example."
+                f"{what} of {own.tables.get('test', own.name)} {verb} with several labels. No such "
+                "text is a test example."
             )
         return replace(splits, remarks=(*splits.remarks, *remarks))
 

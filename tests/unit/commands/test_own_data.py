@@ -33,6 +33,30 @@ def test_show_describes_a_file(tmp_path: Path) -> None:
         assert "Columns of films.csv that are used" in said
 
 
+def test_show_takes_the_columns_of_a_file(tmp_path: Path) -> None:
+    """The message of a file without a clear label names an option, which show must have."""
+    rows = [{"said": row["text"], "other": "x", "verdict": row["label"]} for row in reviews(100)]
+    path = str(write_rows(tmp_path / "films.csv", rows))
+    refused = CliRunner().invoke(main, ["show", path])
+    assert refused.exit_code == 2
+    assert "Name the column with --label-column." in refused.output
+    columns = ["--text-column", "said", "--label-column", "verdict", "--max-tokens", "32"]
+    done = CliRunner().invoke(main, ["show", path, *columns])
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "Labels: negative, positive" in said
+    assert "Window: 32 tokens" in said
+
+
+def test_columns_of_what_is_no_file_are_refused() -> None:
+    done = CliRunner().invoke(main, ["show", "rift", "--label-column", "stars"])
+    assert done.exit_code == 2
+    assert (
+        "--label-column: this is about a file of your own data, and 'rift' is none. Leave it out."
+        in (done.output)
+    )
+
+
 def test_show_refuses_a_file_that_is_not_there() -> None:
     done = CliRunner().invoke(main, ["show", "none.csv"])
     assert done.exit_code == 2

@@ -108,7 +108,7 @@ def test_labels_from_one_are_recognised() -> None:
     ("labels", "said"),
     [
         ((), "It has 0 labels (none); at least two are needed."),
-        (("good",), "It has 1 labels (good)"),
+        (("good",), "It has 1 label (good)"),
         (("good", "good"), "the name 'good' twice"),
         (("good", 1), "must be texts"),
     ],

@@ -434,7 +434,13 @@ def test_a_task_longer_than_the_encoders_window_is_refused(tmp_path: Path, encod
     config = read_json(small / "config.json")
     config["max_position_embeddings"] = 8
     model = TextClassifier(_bert(config), 2)
-    with pytest.raises(UsageError, match="reads 8 tokens, task 'planted' has 16"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"reads 8 tokens, task 'planted' has 16\. Choose another encoder, or for a file of "
+            r"your own a --max-tokens of at most 8\."
+        ),
+    ):
         check_window(model, 16, str(small), "planted")
 
 

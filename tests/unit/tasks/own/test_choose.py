@@ -76,6 +76,7 @@ def test_what_the_user_names_is_used() -> None:
         (("text", "label"), {"text": "label", "label": "label"}, "must differ"),
         (("text", "label"), {"attack": "label"}, "--attack-column label is no text of x.csv"),
         (("0", "A dull film."), {}, "The first line looks like data"),
+        (("A dull film.", "neg"), {}, "The first line looks like data"),
         (("A film that nobody will ever want to see.", "negative"), {}, "add a line of names"),
         (("A film that nobody will ever want to see.", "b"), {"text": "text"}, "add a line of"),
     ],

@@ -81,7 +81,9 @@ def test_a_text_with_two_labels_is_not_judged_and_is_told(tmp_path: Path) -> Non
     rows = [{"text": "same", "label": "negative"}, {"text": "Same", "label": "positive"}]
     _, splits = load(write_rows(tmp_path / "a.csv", reviews(60) + rows))
     assert not {"same", "Same"} & texts(splits, "dev", "test")
-    assert "1 texts of a.csv occur with several labels." in told(splits)
+    assert "1 text of a.csv occurs with several labels. No such text is a test example." in told(
+        splits
+    )
 
 
 def test_a_test_file_is_judged_as_a_whole_and_its_texts_leave_training(tmp_path: Path) -> None:
