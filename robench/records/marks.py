@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -54,7 +54,7 @@ class Marks:
     def notes(self, admitted: Admitted) -> list[Markdown]:
         """Return the sentences below a table in Markdown."""
         problem = [] if self.problem is None else [f"No row counts as verified: {self.problem}"]
-        said = [*problem, *self._trial_lines(admitted)]
+        said = [*problem, *self._partly_verified(admitted), *self._trial_lines(admitted)]
         return [MEANING, *(markdown(each, TEXT) for each in said)]
 
     def lines(self, admitted: Admitted) -> list[str]:
@@ -76,7 +76,20 @@ class Marks:
             lines.append(f"Checked: verified by 'robench verify': {verified}; claimed: {claimed}.")
         if self.problem is not None:
             lines.append(f"No row counts as verified: {self.problem}")
-        return [*lines, *self._trial_lines(admitted)]
+        return [*lines, *self._partly_verified(admitted), *self._trial_lines(admitted)]
+
+    def _partly_verified(self, admitted: Admitted) -> list[str]:
+        """Return a sentence that names the claimed cells of rows with verified ones, or nothing."""
+        records = {**admitted.records, **admitted.failed}
+        begun = {record.row for name, record in records.items() if name in self.names}
+        cells = [
+            _cell(record)
+            for name, record in records.items()
+            if record.row in begun and name not in self.names
+        ]
+        if not cells:
+            return []
+        return [f"Only claimed, in rows that have verified cells as well: {_listed(cells)}."]
 
     def _trial_lines(self, admitted: Admitted) -> list[str]:
         """Return a sentence for each problem with trials, with the cells that have it."""
@@ -84,17 +97,24 @@ class Marks:
         by_problem: dict[str, list[str]] = {}
         for name, record in records.items():
             if name in self.trials:
-                cell = f"{record.row} under {record.attack.label}, seed {record.search.seed}"
-                by_problem.setdefault(self.trials[name].rstrip("."), []).append(cell)
+                by_problem.setdefault(self.trials[name].rstrip("."), []).append(_cell(record))
         lines = []
         for problem, cells in list(by_problem.items())[:MOST_NAMED]:
-            named = "; ".join(cells[:MOST_NAMED])
-            more = f"; and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-            lines.append(f"Only a claim: {named}{more}: {problem}.")
+            lines.append(f"Only a claim: {_listed(cells)}: {problem}.")
         rest = sum(map(len, list(by_problem.values())[MOST_NAMED:]))
         if rest:
             lines.append(f"Only claims for a reason of this kind: {rest} more cells.")
         return lines
+
+
+def _cell(record: Record) -> str:
+    return f"{record.row} under {record.attack.label}, seed {record.search.seed}"
+
+
+def _listed(cells: Sequence[str]) -> str:
+    """Return the first cells, and how many more there are."""
+    more = f"; and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+    return f"{'; '.join(cells[:MOST_NAMED])}{more}"
 
 
 def _what_checks(admitted: Admitted) -> str:

@@ -162,6 +162,21 @@ def test_a_row_is_verified_if_all_of_its_records_are(make_record: MakeRecord) ->
     assert set(everything.of_rows(admitted).values()) == {"verified"}
 
 
+def test_the_claimed_cells_of_a_row_with_verified_ones_are_named(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("WFHH"),
+        "b.json": make_record("WFHH", attack="pwws"),
+        "c.json": make_record("WFHH", defense="rift"),
+    }
+    admitted = Admitted(records, {})
+    said = "Only claimed, in rows that have verified cells as well: standard under pwws, seed 0."
+    some = Marks(frozenset({"a.json"}))
+    assert said in some.lines(admitted)
+    assert said in map(str, some.notes(admitted))
+    for names in ((), ("a.json", "b.json"), ("a.json", "b.json", "c.json")):
+        assert not any("as well" in line for line in Marks(frozenset(names)).lines(admitted))
+
+
 def test_a_table_marks_its_rows_and_says_what_the_mark_means(make_record: MakeRecord) -> None:
     records = {"a.json": make_record("WFHH"), "b.json": make_record("WFHH", defense="rift")}
     text = render_run(RecordsOnDisk(records, {}), marks=Marks(frozenset({"a.json"})))
