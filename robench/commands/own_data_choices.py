@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from robench.commands.option_types import EXISTING_FILE, apply
-
-if TYPE_CHECKING:
-    from robench.tasks.columns import DataColumns
 
 _column = "for --task FILE. Default: guessed, and the run says so."
 _file_columns = [
@@ -56,19 +50,3 @@ own_data_options = apply([*_file_columns, _file_substitutions, _file_window])
 """What the options say about a task that is a file."""
 own_file_options = apply([*_file_columns, _file_window])
 """The same without the substitution set, for a command that finds the set by its hash."""
-
-
-def columns_from(values: Mapping[str, Any]) -> DataColumns:
-    """Return what the values of ``own_file_options`` say about a file."""
-    from robench.tasks.columns import DataColumns
-
-    return DataColumns(
-        text=values["text_column"],
-        pair=values["pair_column"],
-        label=values["label_column"],
-        attack=values["attack_column"],
-        train_file=values["train_file"],
-        dev_file=values["dev_file"],
-        test_file=values["test_file"],
-        max_tokens=values["max_tokens"],
-    )

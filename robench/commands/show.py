@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from robench._base.escaping import TEXT, shown_data, terminal
-from robench.commands.own_data_choices import columns_from, own_file_options
+from robench.commands.own_data_choices import own_file_options
 from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import find_kind, find_kind_of
 
@@ -34,6 +34,7 @@ def command(ctx: click.Context, /, first: str | None, second: str | None, **colu
     robench show reviews.csv --label-column stars
     """
     from robench.inspection.describe import describe
+    from robench.tasks.columns import DataColumns
 
     if first is None:
         ctx.fail("Missing argument 'NAME'.")
@@ -41,7 +42,7 @@ def command(ctx: click.Context, /, first: str | None, second: str | None, **colu
         kind, name = find_kind_of(first), first
     else:
         kind, name = find_kind(first), second
-    facts = describe(kind, name, columns_from(columns))
+    facts = describe(kind, name, DataColumns.from_options(columns))
     emit(facts) if session_of(ctx).json else print_facts(facts)
 
 

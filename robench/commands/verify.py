@@ -11,7 +11,7 @@ import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
-from robench.commands.own_data_choices import columns_from, own_file_options
+from robench.commands.own_data_choices import own_file_options
 from robench.commands.running import make_reporter
 from robench.commands.saying import say_lines
 from robench.commands.shell import emit, global_flags, session_of, show
@@ -151,6 +151,7 @@ def command(
     robench verify leaderboards/mini-reviews.toml --runs runs
     """
     _refuse_no_target(target)
+    from robench.tasks.columns import DataColumns
     from robench.verification.settings import VerificationSettings
 
     settings = VerificationSettings(
@@ -164,7 +165,7 @@ def command(
         data=data,
         victims=victims,
         tasks=tasks,
-        columns=columns_from(columns),
+        columns=DataColumns.from_options(columns),
         substitutions=substitutions,
         names=names,
     )

@@ -16,7 +16,7 @@ from robench._base.errors import UsageError
 from robench._base.escaping import NAME, TEXT, one_line
 from robench._base.progress_bars import ProgressBars
 from robench._base.reporting import Reporter, Silent
-from robench.evaluation.arguments import labels_of_function, texts_of
+from robench.evaluation.arguments import labels_of_function, name_of_function, texts_of
 from robench.evaluation.request import EvaluationRequest, build_request
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _functions(
         return []
     from robench.evaluation.functions import function_victims
 
-    own = str(name or getattr(function, "__name__", type(function).__name__))
+    own = str(name or name_of_function(function))
     classes = labels_of_function(labels)
     return function_victims(function, classes, own, identity, request, draws)
 

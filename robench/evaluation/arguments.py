@@ -51,6 +51,11 @@ def labels_of_function(labels: Any) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def name_of_function(function: Any) -> str:
+    """Return the name of a function, or of the class of another object that can be called."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
 def _described(value: Any) -> str:
     """Return what a value is, in a few words: "None", "a list with int"."""
     if value is None:

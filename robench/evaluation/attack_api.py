@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
-from robench.evaluation.arguments import labels_of_function
+from robench.evaluation.arguments import labels_of_function, name_of_function
 from robench.evaluation.one_text import attack_texts, check_texts, text_attack
 from robench.evaluation.open_victim import (
     PAIR,
@@ -188,8 +188,7 @@ def _open_function(
     from robench.models.given.function import FunctionVictim
 
     names = labels_of_function(labels)
-    name = str(getattr(predict, "__name__", type(predict).__name__))
-    function = FunctionVictim(predict, names, fields, fields[-1], name)
+    function = FunctionVictim(predict, names, fields, fields[-1], name_of_function(predict))
     return opened_from(function, tuple(fields), protocol)
 
 

@@ -178,17 +178,7 @@ class EvaluationRequest(BaseModel):
     @property
     def columns(self) -> DataColumns:
         """What the options say about tasks that are files."""
-        return DataColumns(
-            text=self.text_column,
-            pair=self.pair_column,
-            label=self.label_column,
-            attack=self.attack_column,
-            train_file=self.train_file,
-            dev_file=self.dev_file,
-            test_file=self.test_file,
-            substitutions=self.substitutions,
-            max_tokens=self.max_tokens,
-        )
+        return DataColumns.from_options(dict(self))
 
     def search_settings(self, seed: int, device: str) -> SearchSettings:
         """Return the settings of the searches against one victim.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 HUB_PREFIX = "hf:"
 """Begins the name of a task that is a dataset of the hub."""
@@ -41,12 +43,24 @@ class DataColumns:
     labels: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
 
+    @classmethod
+    def from_options(cls, values: Mapping[str, Any]) -> DataColumns:
+        """Return what options say, by their names such as ``"text_column"``; others are ignored."""
+        said: dict[str, Any] = {field: values.get(name) for field, name in _options().items()}
+        return cls(**said)
+
     @property
     def given(self) -> list[str]:
         """Return the options that were given, as they are typed, such as ``"--text-column"``."""
-        names = {name: f"--{name}-column" for name in ("text", "pair", "label", "attack")}
         return [
-            names.get(field.name, "--" + field.name.replace("_", "-"))
-            for field in fields(self)
-            if field.name not in {"labels", "fields"} and getattr(self, field.name) is not None
+            "--" + option.replace("_", "-")
+            for field, option in _options().items()
+            if getattr(self, field) is not None
         ]
+
+
+def _options() -> dict[str, str]:
+    """Return field -> the option about it; no option is about the labels and the fields."""
+    names = {name: f"{name}_column" for name in ("text", "pair", "label", "attack")}
+    own = (field.name for field in fields(DataColumns))
+    return {name: names.get(name, name) for name in own if name not in {"labels", "fields"}}
