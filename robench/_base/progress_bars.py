@@ -1,15 +1,26 @@
-"""A reporter for scripts and notebooks: one tqdm bar for each phase."""
+"""Progress for scripts and notebooks: one tqdm bar for each phase, or lines in a log."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from robench._base.escaping import NAME, TEXT, terminal
+from robench._base.progress_lines import ProgressLines
+from robench._base.reporting import Reporter
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+def bars_or_lines() -> AbstractContextManager[Reporter]:
+    """Return bars on a terminal and in a notebook, and lines where stderr is a file or a pipe."""
+    in_notebook = "ipykernel" in sys.modules
+    if in_notebook or (sys.stderr is not None and sys.stderr.isatty()):
+        return ProgressBars()
+    return nullcontext(ProgressLines())
 
 
 class ProgressBars:

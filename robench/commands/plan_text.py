@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from robench._base.escaping import NAME, terminal
+from robench._base.progress_lines import duration
 from robench.commands.config_writing import SETTINGS
-from robench.commands.progress import duration
 from robench.commands.saying import say, say_line
 from robench.commands.shell import Session, emit, show
 

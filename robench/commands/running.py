@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -92,8 +93,9 @@ def prepare(session: Session, request: EvaluationRequest) -> None:
 @contextmanager
 def make_reporter(session: Session) -> Iterator[Reporter]:
     """Yield a reporter: bars on a terminal, lines in a log, nothing with ``--quiet``."""
+    from robench._base.progress_lines import ProgressLines
     from robench._base.reporting import Silent
-    from robench.commands.progress import LogReporter, TerminalReporter
+    from robench.commands.progress import TerminalReporter
     from robench.training.runtime import is_main_process
 
     if session.quiet or not is_main_process():
@@ -102,7 +104,7 @@ def make_reporter(session: Session) -> Iterator[Reporter]:
         with TerminalReporter() as bars:
             yield bars
     else:
-        yield LogReporter()
+        yield ProgressLines(partial(stderr().print, soft_wrap=True))
 
 
 def run_with_progress(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, TEXT, one_line
-from robench._base.progress_bars import ProgressBars
+from robench._base.progress_bars import bars_or_lines
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.arguments import labels_of_function, name_of_function, texts_of
 from robench.evaluation.request import EvaluationRequest, build_request
@@ -68,8 +68,8 @@ def evaluate(
             over so many calls. Without it, a random function is refused.
         options: options of plugins, such as ``{"defense.epochs": 2, "pwws.score": "logit"}``.
         out: folder of the results. None keeps them only as long as the returned object.
-        progress: True draws bars on stderr. False shows nothing but warnings. A ``Reporter``
-            receives the progress.
+        progress: True draws bars on stderr, or prints lines where it is no terminal and no
+            notebook. False shows nothing but warnings. A ``Reporter`` receives the progress.
         settings: further attributes of ``robench.evaluation.request.EvaluationRequest``, such as
             ``limit=100``, ``seeds=(0, 1)``, ``encoder="bert-base-uncased"`` or
             ``text_column="review"``.
@@ -213,7 +213,7 @@ def _reporter(progress: bool | Reporter) -> Any:
     from contextlib import nullcontext
 
     if progress is True:
-        return ProgressBars()
+        return bars_or_lines()
     return nullcontext(_OnlyWarnings() if progress is False else progress)
 
 

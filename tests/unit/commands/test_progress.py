@@ -1,61 +1,14 @@
-"""The reporters of progress: lines in a log, bars on a terminal."""
+"""The reporter of progress on a terminal."""
 
 from __future__ import annotations
 
 import io
-import time
 
 import pytest
 from rich.console import Console
 
 from robench.commands import progress
-from robench.commands.progress import LogReporter, TerminalReporter, duration, finished_line
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0.0 s"),
-        (0.44, "0.4 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
-        (185, "3 min 5 s"),
-        (3599.7, "1 h 0 min"),
-        (7805, "2 h 10 min"),
-    ],
-)
-def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-def test_the_last_line_of_a_phase_has_its_duration_and_its_note() -> None:
-    assert finished_line("dev 0.81", 65) == "done in 1 min 5 s; dev 0.81"
-    assert finished_line("", 2) == "done in 2.0 s"
-
-
-def test_a_log_has_lines_at_both_ends_of_a_phase_and_every_twenty_seconds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter([100.0, 101.0, 121.0, 122.0, 142.0, 160.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    reporter = LogReporter()
-    reporter.started("attack", "genetic against rift", 1000)
-    for done in (100, 200, 300, 400):
-        reporter.advanced(done, 1000 if done < 400 else None, "held 80" if done == 200 else "")
-    reporter.finished("held 700 of 1000")
-    assert capsys.readouterr().err.splitlines() == [
-        "attacking genetic against rift",
-        "  200/1000 after 21 s: held 80",
-        "  400 after 42 s",
-        "  done in 1 min 0 s; held 700 of 1000",
-    ]
-
-
-def test_a_log_line_is_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
-    LogReporter().message("word " * 100)
-    assert capsys.readouterr().err.count("\n") == 1
+from robench.commands.progress import TerminalReporter
 
 
 @pytest.fixture
