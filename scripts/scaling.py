@@ -101,11 +101,11 @@ def shipped(counts: Mapping[str, Mapping[str, Count]], texts: Mapping[str, Any])
                     "task": task,
                     "asked": _ends(count.asked),
                     "forwarded": _ends(count.forwarded),
-                    "changes": texts[task]["changes"],
+                    # 0: not measured, so the counts say nothing of texts of other tasks.
+                    "changes": texts[task]["changes"] if task in texts else 0.0,
                     "records": len(count.asked),
                 }
                 for task, count in tasks.items()
-                if task in texts
             ]
             for attack, tasks in counts.items()
         },

@@ -68,15 +68,17 @@ class PublishedCount:
 
     Attributes:
         task: name of the task.
-        asked: queries for each judged example, one number a record.
-        forwarded: rows that went through the victim, for each judged example.
-        changes: mean number of one-word changes of an example of the task.
+        asked: queries for each judged example: the least and the most of all records.
+        forwarded: rows that went through the victim, for each judged example, in the same way.
+        changes: mean number of one-word changes of an example of the task; 0 if not measured.
+        records: number of the records.
     """
 
     task: str
     asked: tuple[float, ...]
     forwarded: tuple[float, ...]
     changes: float
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,10 @@ def _counts(
     exact = [each for each in records if each.task == work.data]
     if exact:
         counts = [pair for each in exact for pair in zip(each.asked, each.forwarded, strict=True)]
-        yield counts, FEW, f"{_number(len(counts), 'published record')} of this task"
+        number = sum(each.records for each in exact)
+        yield counts, FEW, f"{_number(number, 'published record')} of this task"
+    if records and not any(max(each.asked) for each in records):
+        yield [(0.0, 0.0)], 1.0, "published records, in which it asks nothing"
     scaled = [
         pair
         for each in records

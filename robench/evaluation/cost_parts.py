@@ -183,6 +183,7 @@ def published_counts() -> Mapping[str, Sequence[PublishedCount]]:
                     tuple(each["asked"]),
                     tuple(each["forwarded"]),
                     each["changes"],
+                    each["records"],
                 )
                 for each in tasks
             ]

@@ -178,10 +178,12 @@ def test_the_shipped_counts_are_of_attacks_that_exist() -> None:
     for records in counts.values():
         for each in records:
             assert len(each.asked) == len(each.forwarded) > 0
-            assert all(
-                asked >= rows > 0 for asked, rows in zip(each.asked, each.forwarded, strict=True)
-            )
-            assert each.changes > 0
+            assert each.records > 0
+            for asked, rows in zip(each.asked, each.forwarded, strict=True):
+                assert asked >= rows >= 0
+                assert bool(asked) == bool(rows)
+            # A search that asks is estimated for texts of other tasks by their changes.
+            assert each.changes > 0 or not any(each.asked)
 
 
 def test_the_size_of_texts_is_that_of_the_surface(finished: FinishedRun) -> None:

@@ -48,8 +48,10 @@ SURFACE: dict[str, Any] = {
     "changes": 10,
 }
 PUBLISHED = {
-    "pwws": [PublishedCount("toy", (30.0, 60.0), (15.0, 60.0), 10.0)],
-    "genetic": [PublishedCount("other", (1000.0,), (500.0,), 20.0)],
+    "pwws": [PublishedCount("toy", (30.0, 60.0), (15.0, 60.0), 10.0, 7)],
+    "genetic": [PublishedCount("other", (1000.0,), (500.0,), 20.0, 1)],
+    "no-search": [PublishedCount("other", (0.0, 0.0), (0.0, 0.0), 0.0, 24)],
+    "unmeasured": [PublishedCount("other", (9.0,), (9.0,), 0.0, 1)],
 }
 
 
@@ -188,7 +190,7 @@ def test_cells_of_the_same_row_go_before_those_of_other_rows() -> None:
 def test_without_a_run_of_the_attack_its_rows_and_the_seconds_of_others_count() -> None:
     greedy = done(ATTACK, 8.0, asked=800, what="greedy")
     found = found_of(work(ATTACK), greedy)
-    assert source(found.asked) == "2 published records of this task"
+    assert source(found.asked) == "7 published records of this task"
     assert bounds(found.rows) == (100 * 30 / 1.5 * 0.5, 100 * 60 * 1.5)
     assert source(found.seconds) == "rows of 1 cell of other attacks here"
     # 8 seconds for 400 rows, one and a half times as far on both sides.
@@ -231,11 +233,28 @@ def test_an_attack_that_nobody_ran_is_bounded_by_words_and_substitutes() -> None
     assert found_of(work(ATTACK, what="my-attack", changes=0)) == Estimate()
 
 
+def test_published_counts_of_the_same_task_name_how_many_records_they_are() -> None:
+    found = found_of(work(ATTACK, what="pwws"))
+    assert bounds(found.asked) == (3000 / 1.5, 9000.0)
+    assert source(found.asked) == "7 published records of this task"
+
+
+def test_an_attack_that_asked_nothing_in_any_record_asks_nothing_of_other_tasks() -> None:
+    found = found_of(work(ATTACK, what="no-search"))
+    assert bounds(found.asked) == bounds(found.rows) == (0.0, 0.0)
+    assert source(found.asked) == "published records, in which it asks nothing"
+
+
+def test_counts_without_the_number_of_changes_say_nothing_of_other_tasks() -> None:
+    found = found_of(work(ATTACK, what="unmeasured"))
+    assert source(found.asked) == "no run yet: from the number of words and substitutes"
+
+
 def test_a_budget_bounds_the_queries() -> None:
     found = found_of(work(ATTACK), budget=25)
     assert bounds(found.asked) == (2000.0, 2500.0)
     other = done(ATTACK, 5.0, asked=4000, settings="budget=9")
-    assert source(found_of(work(ATTACK), other).asked) == "2 published records of this task"
+    assert source(found_of(work(ATTACK), other).asked) == "7 published records of this task"
 
 
 # ------------------------------------------------------------------------------------------ past

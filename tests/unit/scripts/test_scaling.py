@@ -151,3 +151,10 @@ def test_records_count_for_each_judged_example(tmp_path: Path) -> None:
         "changes": 484.8,
         "records": 2,
     }
+
+
+def test_a_task_whose_texts_were_not_measured_is_shipped_without_changes() -> None:
+    (entry,) = shipped({"none": {"sst2": Count((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))}}, {})["attacks"][
+        "none"
+    ]
+    assert (entry["changes"], entry["records"]) == (0.0, 3)
