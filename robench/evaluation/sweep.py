@@ -21,7 +21,7 @@ from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
 from robench.models.training_log import read_training_log
 from robench.records.columns import board_columns
-from robench.records.notes import MEANINGS, conditions, synthetic_notice
+from robench.records.notes import conditions, meanings_of_sweep, synthetic_notice
 from robench.records.record import Record
 from robench.records.render import ABSENT, bullets, score_text, tabulated
 from robench.records.rows import DefenseRow, build_rows
@@ -285,7 +285,7 @@ def render_sweep(
         "",
         "## What the columns mean",
         "",
-        MEANINGS,
+        meanings_of_sweep(),
         "",
     ]
     return "\n".join(lines)

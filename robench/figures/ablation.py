@@ -1,7 +1,8 @@
 """Draw a sweep (Figures 2b and 4 of the RIFT paper).
 
 The first two panels show the accuracies and the distance from the pre-trained weights over the
-swept option (Figure 2b). The third shows robustness over clean accuracy (Figure 4).
+swept option (Figure 2b). The third shows robustness over clean accuracy (Figure 4). All accuracies
+have their intervals, because differences inside them mean nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
     distances.set_ylabel("relative L2 distance, last epoch")
     tradeoff.set_xlabel("clean accuracy, %")
     tradeoff.set_ylabel("accuracy under the worst attack, %")
-    for panel in (accuracies, distances, tradeoff):
+    # Names may be long, and the intervals fill the first panel.
+    lines, names = accuracies.get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", fontsize="small", ncols=3)
+    for panel in (distances, tradeoff):
         panel.legend(fontsize="small")
     return figure
 
@@ -82,20 +86,27 @@ def _draw_scores(
     panel: Axes, x: Sequence[float], scores: Sequence[Score | Gap], label: str, style: str
 ) -> None:
     """Draw means with their intervals. A gap leaves its place empty."""
-    places: list[float] = []
-    means: list[float] = []
-    below: list[float] = []
-    above: list[float] = []
-    for place, score in zip(x, scores, strict=True):
-        if isinstance(score, Score):
-            low, high = score.interval
-            places.append(place)
-            means.append(100 * score.mean)
-            below.append(100 * (score.mean - low))
-            above.append(100 * (high - score.mean))
+    known = [(at, score) for at, score in zip(x, scores, strict=True) if isinstance(score, Score)]
+    means = [_percent(score.mean) for _, score in known]
     panel.errorbar(
-        places, means, yerr=[below, above], fmt=f"o{style}", capsize=2, label=figure_text(label)
+        [at for at, _ in known],
+        means,
+        yerr=_bars([score for _, score in known]),
+        fmt=f"o{style}",
+        capsize=2,
+        label=figure_text(label),
     )
+
+
+def _percent(share: float) -> float:
+    return 100 * share
+
+
+def _bars(scores: Sequence[Score]) -> list[list[float]]:
+    """Return how far each interval reaches below and above its mean, in points."""
+    below = [_percent(score.mean - score.interval[0]) for score in scores]
+    above = [_percent(score.interval[1] - score.mean) for score in scores]
+    return [below, above]
 
 
 def _draw_distances(
@@ -107,17 +118,23 @@ def _draw_distances(
 
 
 def _draw_tradeoff(panel: Axes, option: str, line: Sequence[SweepRow], name: str) -> None:
-    clean: list[float] = []
-    worst: list[float] = []
-    values: list[str] = []
-    for row in line:
-        scores = row.scores
-        if isinstance(scores.clean, Score) and isinstance(scores.worst, Score):
-            clean.append(100 * scores.clean.mean)
-            worst.append(100 * scores.worst.mean)
-            values.append(row.values[option])
-    panel.plot(clean, worst, "o-", label=figure_text(name))
-    for value, x, y in zip(values, clean, worst, strict=True):
+    known = [
+        (row.values[option], row.scores.clean, row.scores.worst)
+        for row in line
+        if isinstance(row.scores.clean, Score) and isinstance(row.scores.worst, Score)
+    ]
+    clean = [_percent(score.mean) for _, score, _ in known]
+    worst = [_percent(score.mean) for _, _, score in known]
+    panel.errorbar(
+        clean,
+        worst,
+        xerr=_bars([score for _, score, _ in known]),
+        yerr=_bars([score for _, _, score in known]),
+        fmt="o-",
+        elinewidth=0.5,
+        label=figure_text(name),
+    )
+    for (value, _, _), x, y in zip(known, clean, worst, strict=True):
         panel.annotate(
             figure_text(value), (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small"
         )

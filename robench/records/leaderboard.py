@@ -17,7 +17,7 @@ from robench.records.columns import Columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag
 from robench.records.marks import NO_MARKS, Marks
-from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
+from robench.records.notes import meanings_of_board, meanings_of_run
 from robench.records.record import Record
 from robench.records.record_dates import future_remark
 from robench.records.record_files import KnownRecords, RecordsOnDisk
@@ -49,12 +49,12 @@ def render_board(path: Path, known: KnownRecords | None = None) -> str:
     contents = read_board(path, known)
     body = contents.section()
     body += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    body += [*_meanings(WORST_OF_BOARD), *_joining(path.name, contents.board.commit)]
+    body += [*_meanings(meanings_of_board()), *_joining(path.name, contents.board.commit)]
     return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body])
 
 
-def _meanings(worst_case: str) -> list[str]:
-    return ["## What the columns mean", "", MEANINGS.format(worst_case=worst_case), ""]
+def _meanings(text: str) -> list[str]:
+    return ["## What the columns mean", "", text, ""]
 
 
 def _joining(name: str, commit: str | None) -> list[str]:
@@ -166,7 +166,7 @@ def render_run(
         parts += [f"## {markdown(title)}", "", *lines]
     made = sandwiches(certified.certificates.values(), known.values())
     parts += certified_table.markdown(made, list(certified.damaged.values()))
-    return "\n".join([*parts, *_meanings(WORST_OF_RUN)])
+    return "\n".join([*parts, *_meanings(meanings_of_run())])
 
 
 def _columns_of(admitted: Admitted) -> Columns:

@@ -14,7 +14,7 @@ from robench.records.record import Record
 from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
-MEANINGS = """\
+_MEANINGS = """\
 All accuracies are percentages of all n examples. The brackets hold a 95 % interval.
 
 - **Clean accuracy**: examples that are right without an attack.
@@ -29,6 +29,9 @@ All accuracies are percentages of all n examples. The brackets hold a 95 % inter
   that differ much make it too narrow.
 - **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has
   no number.
+{more}"""
+
+_ORDER_OF_A_TABLE = """\
 - In the table of every cell, **under attack** is the accuracy under that attack with that seed.
   **Attack success rate** is the percentage of fooled examples among the attacked ones, which are
   those that are right without an attack. **Queries** are those of the search to the victim.
@@ -36,14 +39,34 @@ All accuracies are percentages of all n examples. The brackets hold a 95 % inter
 Rows are sorted by worst case, and the order is no ranking: read the groups. It says nothing about
 the clean accuracy that a row gave up for its worst case."""
 
-WORST_OF_BOARD = """\
+_ORDER_OF_A_SWEEP = """
+Rows stand in the order in which the values were given. No test compares them. Where intervals
+overlap widely, these runs cannot tell the values apart."""
+
+_WORST_OF_BOARD = """\
 - **Worst case**: an example counts if it is right under every attack of the table. This is decided
   example by example, and for each seed separately."""
 
-WORST_OF_RUN = """\
+_WORST_OF_RUN = """\
 - **Worst case**: an example counts if it is right under every attack that all rows of the table
   have. This is decided example by example, and for each seed separately. The heading names these
   attacks if the table has others."""
+
+
+def meanings_of_board() -> str:
+    """Return what the columns of a board's tables mean."""
+    return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more=_ORDER_OF_A_TABLE)
+
+
+def meanings_of_run() -> str:
+    """Return what the columns of a run's tables mean."""
+    return _MEANINGS.format(worst_case=_WORST_OF_RUN, more=_ORDER_OF_A_TABLE)
+
+
+def meanings_of_sweep() -> str:
+    """Return what the columns of a sweep's table mean."""
+    return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more=_ORDER_OF_A_SWEEP)
+
 
 FLAGS = """\
 These results do not fit together. Read the numbers of their rows with care."""

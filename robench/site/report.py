@@ -13,7 +13,7 @@ from robench.records.certificate_files import find_certificates
 from robench.records.columns import run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.marks import Marks
-from robench.records.notes import MEANINGS, WORST_OF_RUN, synthetic_notice
+from robench.records.notes import meanings_of_run, synthetic_notice
 from robench.records.paired import compare_rows
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -129,7 +129,7 @@ def _table(title: str, admitted: Admitted, found: _Found, twins: list[Record]) -
         columns, admitted, variants=twins, transferred=found.transferred, marks=found.marks
     )
     lines += certified_table.markdown(about)
-    lines += ["## What the columns mean", "", MEANINGS.format(worst_case=WORST_OF_RUN)]
+    lines += ["## What the columns mean", "", meanings_of_run()]
     return Table(
         name=slug(anchor(title)),
         title=title,

@@ -14,7 +14,7 @@ from robench.records.board_contents import BoardContents, read_board
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.marks import ABSENT, NO_MARKS, Marks
-from robench.records.notes import MEANINGS, WORST_OF_BOARD, synthetic_notice
+from robench.records.notes import meanings_of_board, synthetic_notice
 from robench.records.paired import ComparedTable, compare_rows
 from robench.records.percent import percent
 from robench.records.record import Record
@@ -91,7 +91,7 @@ def board_table(path: Path, known: KnownRecords | None = None) -> Table:
     contents = read_board(path, known)
     lines = _without_about(contents)
     lines += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    meanings = ["## What the columns mean", "", MEANINGS.format(worst_case=WORST_OF_BOARD)]
+    meanings = ["## What the columns mean", "", meanings_of_board()]
     records = [*contents.admitted.records.values(), *contents.admitted.failed.values()]
     columns = contents.columns
     rows = build_rows(records, columns.attacks, contents.expected, columns.worst_over)

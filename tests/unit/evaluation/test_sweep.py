@@ -214,5 +214,11 @@ def test_the_markdown_of_a_sweep(swept: tuple[list[SweepPoint], dict[str, list[R
     assert "> Synthetic task" in text
     assert "## Conditions" in text
     assert "sweep.png" not in render_sweep(found, rows_of(swept), records["0"], None)
+    # The page says what its own columns and its own order mean, and not those of a board.
+    assert "- **Worst case**: an example counts if it is right under every attack" in text
+    assert "Rows stand in the order in which the values were given." in text
+    assert not set("{}") & set(text)
+    assert "group" not in text
+    assert "table of every cell" not in text
     with pytest.raises(RobenchError, match="no records"):
         render_sweep(found, [], [], None)

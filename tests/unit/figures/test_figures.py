@@ -19,6 +19,8 @@ from robench.records.statistics import Score
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.container import ErrorbarContainer
+
 from robench.figures import ablation, drawing, geometry, training
 from robench.figures.geometry_points import read_points
 
@@ -107,6 +109,17 @@ def test_the_values_in_the_panels_of_a_sweep() -> None:
         [pytest.approx(90), pytest.approx(50)],
         [pytest.approx(80), pytest.approx(60)],
     ]
+
+
+def test_a_sweep_shows_intervals_and_no_legend_over_them() -> None:
+    figure = ablation.draw([row("0", 0.9, 0.5), row("0.1", 0.8, 0.6)])
+    accuracies, _, tradeoff = figure.axes
+    assert accuracies.get_legend() is None
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["rift, clean", "rift, pwws"]
+    (bars,) = [each for each in tradeoff.containers if isinstance(each, ErrorbarContainer)]
+    assert bars.has_xerr
+    assert bars.has_yerr
 
 
 def test_values_that_are_not_numbers_have_equal_intervals_and_gaps_are_left_out() -> None:
