@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,9 @@ from typing import Any, Final
 from robench._base.errors import RobenchError
 from robench.figures.training import PANELS, epochs_of
 from robench.records.marks import ABSENT
+from robench.records.record_files import find_records
 from robench.records.run_folder import TRAINING_LOG, RunFolder
+from robench.records.shown_records import shown_records
 from robench.site.chart_parts import RESPONSIVE, colour, points_of, quantity, row_axis
 from robench.site.charts import MOST_ROWS, Chart
 from robench.site.geometry import HOW_TO as GEOMETRY_HOW_TO
@@ -64,18 +66,45 @@ Trainings = Mapping[tuple[str, int], Sequence[Mapping[str, Any]]]
 def _trainings(runs: Sequence[Path]) -> tuple[Trainings, list[str]]:
     """Return the trainings in the folders of runs, and sentences about what is left out."""
     logs: dict[str, list[dict[str, Any]]] = {}
+    labels: dict[str, str] = {}
     problems = []
     for run in runs:
+        labels |= _labels(RunFolder(run))
         for log in sorted(RunFolder(run).victims.glob(f"*/{TRAINING_LOG}")):
             try:
                 logs[log.parent.name] = epochs_of(log.parent)
             except RobenchError as error:
                 problems.append(str(error))
     named = {folder: victim_and_seed(folder) for folder in logs}
-    often = Counter(named.values())
-    # A sweep trains a defense several times with one seed, and only the folder tells them apart.
-    named = {f: each if often[each] == 1 else (f, each[1]) for f, each in named.items()}
+    # A sweep trains a defense several times with one seed: the options tell the victims apart.
+    named = _told_apart(named, lambda folder: labels.get(folder, named[folder][0]))
+    # If nothing else does, as without records, the name of the folder does.
+    named = _told_apart(named, str)
     return {named[folder]: logs[folder] for folder in sorted(logs, key=named.__getitem__)}, problems
+
+
+def _told_apart(
+    named: Mapping[str, tuple[str, int]], name: Callable[[str], str]
+) -> dict[str, tuple[str, int]]:
+    """Return the folders' victims and seeds, with another name for those that share both."""
+    often = Counter(named.values())
+    return {
+        folder: each if often[each] == 1 else (name(folder), each[1])
+        for folder, each in named.items()
+    }
+
+
+def _labels(run: RunFolder) -> dict[str, str]:
+    """Return folder of a victim -> its victim, with the label of its row: "rift(beta=1.0)-imdb"."""
+    found = {}
+    for record in shown_records(find_records(run.records).records).values():
+        if record.defense is None:
+            continue
+        for log in run.training_logs(record.victim.configuration):
+            victim, _ = victim_and_seed(log.parent.name)
+            rest = victim.removeprefix(record.defense.name)
+            found[log.parent.name] = victim if rest == victim else record.row + rest
+    return found
 
 
 def training_charts(found: Trainings) -> list[Chart]:

@@ -82,8 +82,19 @@ def test_the_page_names_the_commands_of_what_is_missing(tmp_path: Path) -> None:
     assert how_to.command.startswith("robench plot geometry --victim ")
     assert found.problems == []
     # One seed was trained with three values, and none of them hides another.
-    assert len(found.rows) == 3
-    assert len({victim for victim, *_ in found.rows}) == 3
+    assert [victim for victim, *_ in found.rows] == [
+        "rift(beta=1.0)-toy-tiny",
+        "rift(beta=20.0)-toy-tiny",
+        "rift(beta=5.0)-toy-tiny",
+    ]
+
+
+def test_without_records_the_folders_tell_trainings_apart(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    for path in (tmp_path / "records").iterdir():
+        path.unlink()
+    folders = sorted(path.name for path in (tmp_path / "victims").iterdir())
+    assert [victim for victim, *_ in training_page([tmp_path]).rows] == folders
 
 
 def test_nothing_is_missing_from_runs_without_trainings(tmp_path: Path) -> None:
