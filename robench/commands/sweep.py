@@ -30,7 +30,7 @@ from robench.commands.running import (
     warn_of_damaged_records,
 )
 from robench.commands.saying import say, say_line
-from robench.commands.shell import Session, global_flags, session_of
+from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
@@ -104,7 +104,8 @@ def command(
 def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
     """Sweep, write table and figure, and print them, even where some points failed."""
     from robench._base.files import write_text
-    from robench.evaluation.sweep import file_stem, render_sweep, sweep, sweep_table
+    from robench.evaluation.sweep import file_stem, sweep
+    from robench.evaluation.sweep_table import render_sweep, sweep_on_terminal
 
     out = points[0].request.out
     drawn, table = out / f"{file_stem(points)}.png", out / f"{file_stem(points)}.md"
@@ -123,7 +124,7 @@ def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
         if not records:
             return
         write(swept)
-        say("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
+        say(f"\n{sweep_on_terminal(rows, records, terminal_width())}\n")
         say_line(f"Markdown: {table}")
         if figure:
             say_line(f"Figure:   {drawn}")

@@ -1,7 +1,7 @@
 """Sweep: the same evaluation at every value of some options.
 
-The result is one table (like Table 4 of the RIFT paper) and one figure (like its Figures 2b
-and 4).
+The result is one table (like Table 4 of the RIFT paper, see ``sweep_table``) and one figure (like
+its Figures 2b and 4).
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from statistics import fmean, stdev
-from urllib.parse import quote
 
 from robench._base.bounded_reading import Unreadable
-from robench._base.errors import RobenchError, UsageError
-from robench._base.escaping import NAME, markdown
+from robench._base.errors import UsageError
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
 from robench.models.training_log import read_training_log
 from robench.records.columns import board_columns
-from robench.records.notes import conditions, meanings_of_sweep, synthetic_notice
 from robench.records.record import Record
-from robench.records.render import ABSENT, bullets, score_text, tabulated
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.run_folder import RunFolder
 from robench.tasks.resolving import task_name
@@ -197,95 +192,6 @@ def last_distance(folder: RunFolder, record: Record) -> float | None:
     return None
 
 
-def sweep_table(rows: Sequence[SweepRow], style: str = "pipe") -> list[str]:
-    """Return the lines of the table, with one row per defense and point.
-
-    Args:
-        rows: the rows.
-        style: a table format of tabulate.
-    """
-    options, attacks = list(rows[0].values), list(rows[0].attacks)
-    headings = [
-        "defense",
-        *options,
-        "seeds",
-        "n",
-        "clean accuracy",
-        *attacks,
-        "worst case",
-        "distance",
-    ]
-    return tabulated([_cells(row, options, attacks) for row in rows], headings, style, names=1)
-
-
-def _cells(row: SweepRow, options: Sequence[str], attacks: Sequence[str]) -> list[str]:
-    scores = row.scores
-    under = [scores.under[row.attacks[name]] for name in attacks]
-    return [
-        row.defense,
-        *[row.values[name] for name in options],
-        str(len(scores.seeds)),
-        ABSENT if scores.examples is None else str(scores.examples),
-        *map(score_text, [scores.clean, *under, scores.worst]),
-        _distance_text(row.distances),
-    ]
-
-
-def _distance_text(distances: Sequence[float]) -> str:
-    if not distances:
-        return ABSENT
-    text = f"{fmean(distances):.4f}"
-    return f"{text} ± {stdev(distances):.4f}" if len(distances) > 1 else text
-
-
 def file_stem(points: Sequence[SweepPoint]) -> str:
     """Return the name of a sweep's files without the ending: ``sweep-imdb-defense.alpha``."""
     return "-".join(["sweep", task_name(points[0].request.tasks[0]), *points[0].values])
-
-
-def render_sweep(
-    points: Sequence[SweepPoint],
-    rows: Sequence[SweepRow],
-    records: Sequence[Record],
-    figure: str | None,
-) -> str:
-    """Return the Markdown of a sweep.
-
-    Args:
-        points: the points.
-        rows: the rows of the table.
-        records: all records.
-        figure: file name of the figure in the same folder, or None without one.
-
-    Raises:
-        RobenchError: there are no records.
-    """
-    if not rows:
-        raise RobenchError("The sweep has no records.")
-    swept = " and ".join(points[0].values)
-    lines = [
-        "<!-- Made by `robench sweep` from records. -->",
-        "",
-        f"# {markdown(f'{swept} on {task_name(points[0].request.tasks[0])}', NAME)}",
-        "",
-    ]
-    notice = synthetic_notice(records)
-    if notice:
-        lines += [f"> {notice}", ""]
-    lines += [*sweep_table(rows), ""]
-    if figure:
-        lines += [f"![the table as a figure]({quote(figure)})", ""]
-    lines += [
-        "**Distance**: L2 distance of the encoder's weights after the last epoch from the "
-        "pre-trained weights, relative to the norm of the latter.",
-        "",
-        "## Conditions",
-        "",
-        *bullets(conditions(records)),
-        "",
-        "## What the columns mean",
-        "",
-        meanings_of_sweep(),
-        "",
-    ]
-    return "\n".join(lines)

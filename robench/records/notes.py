@@ -39,9 +39,10 @@ _ORDER_OF_A_TABLE = """\
 Rows are sorted by worst case, and the order is no ranking: read the groups. It says nothing about
 the clean accuracy that a row gave up for its worst case."""
 
-_ORDER_OF_A_SWEEP = """
-Rows stand in the order in which the values were given. No test compares them. Where intervals
-overlap widely, these runs cannot tell the values apart."""
+ORDER_OF_A_SWEEP = (
+    "Rows stand in the order in which the values were given. No test compares them. Where "
+    "intervals overlap widely, these runs cannot tell the values apart."
+)
 
 _WORST_OF_BOARD = """\
 - **Worst case**: an example counts if it is right under every attack of the table. This is decided
@@ -65,7 +66,7 @@ def meanings_of_run() -> str:
 
 def meanings_of_sweep() -> str:
     """Return what the columns of a sweep's table mean."""
-    return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more=_ORDER_OF_A_SWEEP)
+    return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more="\n" + ORDER_OF_A_SWEEP)
 
 
 FLAGS = """\

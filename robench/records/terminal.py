@@ -27,6 +27,14 @@ NARROW = 24
 """Width of a label, in columns, in a table that would not fit otherwise."""
 STYLE = "rounded_outline"
 """Table format of tabulate."""
+ACCURACY = (
+    "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
+    "accuracy under that attack."
+)
+SEVERAL_SEEDS = (
+    "Several seeds: mean ± standard deviation over the seeds [interval of a bootstrap over seeds "
+    "and examples]."
+)
 
 
 def terminal_table(
@@ -125,15 +133,11 @@ def _notes(
     """Return the sentences below the table."""
     records = [*admitted.records.values(), *admitted.failed.values()]
     notes = [
-        "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
-        "accuracy under that attack.",
+        ACCURACY,
         *columns.notes,
     ]
     if any(len(row.seeds) > 1 for row in rows):
-        notes.append(
-            "Several seeds: mean ± standard deviation over the seeds [interval of a bootstrap over "
-            "seeds and examples]."
-        )
+        notes.append(SEVERAL_SEEDS)
     compared = compare_rows(rows)
     if compared.groups:
         notes += [group_sentence(compared), detectable_sentence(compared)]

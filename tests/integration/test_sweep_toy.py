@@ -9,7 +9,8 @@ import pytest
 from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request
-from robench.evaluation.sweep import render_sweep, sweep, sweep_points
+from robench.evaluation.sweep import sweep, sweep_points
+from robench.evaluation.sweep_table import render_sweep
 from robench.records.option_curves import option_curves
 from robench.records.record_files import read_records
 

@@ -16,11 +16,10 @@ from robench.evaluation.sweep import (
     SweepPoint,
     file_stem,
     last_distance,
-    render_sweep,
     rows_at,
     sweep_points,
-    sweep_table,
 )
+from robench.evaluation.sweep_table import render_sweep, sweep_on_terminal, sweep_table
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 
@@ -204,6 +203,34 @@ def test_without_the_log_of_the_victim_there_is_no_distance(
     assert last_distance(RunFolder(tmp_path), record) is None
     log_of(tmp_path, record, [0.5], key="another")
     assert last_distance(RunFolder(tmp_path), record) is None
+
+
+def test_a_terminal_says_what_the_numbers_of_a_sweep_mean(
+    swept: tuple[list[SweepPoint], dict[str, list[Record]]],
+) -> None:
+    _, records = swept
+    text = sweep_on_terminal(rows_of(swept), [*records["0"], *records["0.1"]])
+    title, top, heading, *_ = text.splitlines()
+    assert title.startswith("toy, encoder tiny, protocol rift2021")
+    assert top.startswith("╭")
+    assert "defense.alpha" in heading
+    assert "Accuracy in % of all n examples [95 % Wilson interval]" in text
+    assert "Worst case: right under every attack of the table" in text
+    assert "Distance: L2 distance of the encoder's weights" in text
+    assert "No test compares them." in text
+    assert "Synthetic task" in text
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_no_line_of_a_sweep_is_wider_than_the_terminal(
+    width: int, swept: tuple[list[SweepPoint], dict[str, list[Record]]]
+) -> None:
+    _, records = swept
+    text = sweep_on_terminal(rows_of(swept), [*records["0"], *records["0.1"]], width)
+    assert max(map(len, text.splitlines())) <= width
+    # Each part of a table that was split names the row: the defense and the swept value.
+    tops = [line for line in text.splitlines() if line.startswith("╭")]
+    assert text.count("defense.alpha") + text.count("defense.\nalpha") >= len(tops)
 
 
 def test_the_markdown_of_a_sweep(swept: tuple[list[SweepPoint], dict[str, list[Record]]]) -> None:
