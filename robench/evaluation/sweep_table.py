@@ -143,8 +143,6 @@ def render_sweep(
         "",
         *bullets(conditions(records)),
         "",
-        "## What the columns mean",
-        "",
         meanings_of_sweep(),
         "",
     ]

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from robench._base.escaping import figure_text
-from robench.figures.drawing import new_figure
+from robench.figures.drawing import legend_below, new_figure
 from robench.records.rows import Gap
 from robench.records.statistics import Score
 
@@ -43,9 +43,8 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
     distances.set_ylabel("relative L2 distance, last epoch")
     tradeoff.set_xlabel("clean accuracy, %")
     tradeoff.set_ylabel("accuracy under the worst attack, %")
-    # Names may be long, and the intervals fill the first panel.
-    lines, names = accuracies.get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", fontsize="small", ncols=3)
+    # The intervals fill the first panel.
+    legend_below(figure, accuracies, columns=3)
     for panel in (distances, tradeoff):
         panel.legend(fontsize="small")
     return figure

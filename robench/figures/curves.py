@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from robench._base.escaping import figure_text
-from robench.figures.drawing import new_figure
+from robench.figures.drawing import legend_below, new_figure
 from robench.records.curve_tables import accuracy_at, whole_curves
 from robench.records.curves import CurveName
 from robench.records.option_curves import OptionCurve, option_curves
@@ -42,11 +42,8 @@ def draw(records: Sequence[Record]) -> Figure:
         panel.set_ylim(0, 100)
     for panel in panels[2:]:
         panel.legend(fontsize="small")
-    # Both first panels have the same lines, whose names may be long.
-    lines, names = panels[0].get_legend_handles_labels()
-    lines, names = (lines, names) if lines else panels[1].get_legend_handles_labels()
-    if lines:
-        figure.legend(lines, names, loc="outside lower center", fontsize="small", ncols=2)
+    # Both first panels have the same lines, if they have any.
+    legend_below(figure, panels[0] if panels[0].get_lines() else panels[1], columns=2)
     return figure
 
 

@@ -45,6 +45,19 @@ def new_figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(panels.flat)
 
 
+def legend_below(figure: Figure, panel: Axes, columns: int) -> None:
+    """Name the lines of a panel below the figure, where they cover nothing; its names may be long.
+
+    Args:
+        figure: the figure.
+        panel: one of its panels. Without lines there is no legend.
+        columns: most names side by side.
+    """
+    lines, names = panel.get_legend_handles_labels()
+    if lines:
+        figure.legend(lines, names, loc="outside lower center", fontsize="small", ncols=columns)
+
+
 def check_path(path: Path) -> None:
     """Check that matplotlib has a format for the ending of ``path``.
 

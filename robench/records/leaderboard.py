@@ -49,12 +49,8 @@ def render_board(path: Path, known: KnownRecords | None = None) -> str:
     contents = read_board(path, known)
     body = contents.section()
     body += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    body += [*_meanings(meanings_of_board()), *_joining(path.name, contents.board.commit)]
+    body += [meanings_of_board(), "", *_joining(path.name, contents.board.commit)]
     return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body])
-
-
-def _meanings(text: str) -> list[str]:
-    return ["## What the columns mean", "", text, ""]
 
 
 def _joining(name: str, commit: str | None) -> list[str]:
@@ -166,7 +162,7 @@ def render_run(
         parts += [f"## {markdown(title)}", "", *lines]
     made = sandwiches(certified.certificates.values(), known.values())
     parts += certified_table.markdown(made, list(certified.damaged.values()))
-    return "\n".join([*parts, *_meanings(meanings_of_run())])
+    return "\n".join([*parts, meanings_of_run(), ""])
 
 
 def _columns_of(admitted: Admitted) -> Columns:

@@ -15,6 +15,8 @@ from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
 _MEANINGS = """\
+## What the columns mean
+
 All accuracies are percentages of all n examples. The brackets hold a 95 % interval.
 
 - **Clean accuracy**: examples that are right without an attack.
@@ -55,17 +57,17 @@ _WORST_OF_RUN = """\
 
 
 def meanings_of_board() -> str:
-    """Return what the columns of a board's tables mean."""
+    """Return what the columns of a board's tables mean, as a section of Markdown."""
     return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more=_ORDER_OF_A_TABLE)
 
 
 def meanings_of_run() -> str:
-    """Return what the columns of a run's tables mean."""
+    """Return what the columns of a run's tables mean, as a section of Markdown."""
     return _MEANINGS.format(worst_case=_WORST_OF_RUN, more=_ORDER_OF_A_TABLE)
 
 
 def meanings_of_sweep() -> str:
-    """Return what the columns of a sweep's table mean."""
+    """Return what the columns of a sweep's table mean, as a section of Markdown."""
     return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more="\n" + ORDER_OF_A_SWEEP)
 
 

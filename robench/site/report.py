@@ -129,7 +129,7 @@ def _table(title: str, admitted: Admitted, found: _Found, twins: list[Record]) -
         columns, admitted, variants=twins, transferred=found.transferred, marks=found.marks
     )
     lines += certified_table.markdown(about)
-    lines += ["## What the columns mean", "", meanings_of_run()]
+    lines += [meanings_of_run()]
     return Table(
         name=slug(anchor(title)),
         title=title,

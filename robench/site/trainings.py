@@ -66,10 +66,8 @@ Trainings = Mapping[tuple[str, int], Sequence[Mapping[str, Any]]]
 def _trainings(runs: Sequence[Path]) -> tuple[Trainings, list[str]]:
     """Return the trainings in the folders of runs, and sentences about what is left out."""
     logs: dict[str, list[dict[str, Any]]] = {}
-    labels: dict[str, str] = {}
     problems = []
     for run in runs:
-        labels |= _labels(RunFolder(run))
         for log in sorted(RunFolder(run).victims.glob(f"*/{TRAINING_LOG}")):
             try:
                 logs[log.parent.name] = epochs_of(log.parent)
@@ -77,6 +75,8 @@ def _trainings(runs: Sequence[Path]) -> tuple[Trainings, list[str]]:
                 problems.append(str(error))
     named = {folder: victim_and_seed(folder) for folder in logs}
     # A sweep trains a defense several times with one seed: the options tell the victims apart.
+    # Only then are the records read.
+    labels = _labels(runs) if len(set(named.values())) < len(named) else {}
     named = _told_apart(named, lambda folder: labels.get(folder, named[folder][0]))
     # If nothing else does, as without records, the name of the folder does.
     named = _told_apart(named, str)
@@ -94,16 +94,17 @@ def _told_apart(
     }
 
 
-def _labels(run: RunFolder) -> dict[str, str]:
+def _labels(runs: Sequence[Path]) -> dict[str, str]:
     """Return folder of a victim -> its victim, with the label of its row: "rift(beta=1.0)-imdb"."""
     found = {}
-    for record in shown_records(find_records(run.records).records).values():
-        if record.defense is None:
-            continue
-        for log in run.training_logs(record.victim.configuration):
-            victim, _ = victim_and_seed(log.parent.name)
-            rest = victim.removeprefix(record.defense.name)
-            found[log.parent.name] = victim if rest == victim else record.row + rest
+    for folder in map(RunFolder, runs):
+        for record in shown_records(find_records(folder.records).records).values():
+            if record.defense is None:
+                continue
+            for log in folder.training_logs(record.victim.configuration):
+                victim, _ = victim_and_seed(log.parent.name)
+                rest = victim.removeprefix(record.defense.name)
+                found[log.parent.name] = victim if rest == victim else record.row + rest
     return found
 
 

@@ -18,6 +18,8 @@ from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.option_pairs import parse_options
+from robench.commands.running import make_reporter
+from robench.commands.shell import Session
 from robench.evaluation.cost_plan import Plan
 from robench.evaluation.request import EvaluationRequest
 from robench.records.record import Record
@@ -410,3 +412,9 @@ def test_a_partly_failed_training_prints_the_rest_and_fails(
         "runs/victims/rift-a\n",
         sentence,
     )
+
+
+def test_a_line_of_a_log_is_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_reporter(Session()) as reporter:
+        reporter.message("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
