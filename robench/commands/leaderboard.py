@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench._base.errors import RobenchError, UsageError
-from robench.commands.saying import say_line, say_lines
+from robench.commands.saying import say_line, say_lines, tell
 from robench.commands.shell import emit, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def command(
         return
     for _, page in written:
         say_line(f"wrote {page}")
+    _remark(found, known)
+
+
+def _remark(boards: Sequence[Path], known: KnownRecords) -> None:
+    """Say on stderr what looks like a mistake in a board."""
+    from robench.records.board_remarks import remarks
+    from robench.records.reported import REPORTED
+
+    for board in boards:
+        for sentence in remarks(board, known) if board.name != REPORTED else ():
+            tell(sentence)
 
 
 def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -224,8 +225,15 @@ def _packed(found: Packed) -> list[str]:
     return [
         *lines,
         "Check it before you send it:",
-        f"  robench verify {shlex.quote(str(found.path))}",
+        f"  robench verify {shlex.quote(str(found.path))}{_files_of(found.tasks)}",
     ]
+
+
+def _files_of(tasks: Iterable[str]) -> str:
+    """Return the options of ``robench verify`` that name the user's own files."""
+    from robench.tasks.registry import TASKS
+
+    return "".join(f" --task {shlex.quote(each)}" for each in tasks if each not in TASKS.names())
 
 
 @command.command("add", short_help="Copy the records of an archive onto a board.")
@@ -257,6 +265,7 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
     if not is_archive(archive):
         problem = "is no archive" if archive.exists() else "does not exist"
         raise UsageError(f"'{archive}' {problem}. Name one that 'robench submit pack' wrote.")
+    from robench.records.board import load_board
     from robench.submission.joining import add_to_board
 
     with TemporaryDirectory(prefix="robench-submit-") as place:
@@ -266,10 +275,10 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
     if session_of(ctx).json:
         emit(vars(found))
         return
-    say_lines(_added(found, archive, board))
+    say_lines(_added(found, archive, board, load_board(board).task))
 
 
-def _added(found: Joined, archive: Path, board: Path) -> list[str]:
+def _added(found: Joined, archive: Path, board: Path, task: str) -> list[str]:
     lines = [f"added {found.folder / name}" for name in found.added]
     if found.known:
         number = len(found.known)
@@ -283,6 +292,6 @@ def _added(found: Joined, archive: Path, board: Path) -> list[str]:
         *lines,
         "Make the table, verify the records where they are now, and show their marks:",
         f"  robench leaderboard --board {shown}",
-        f"  robench verify {shown} --runs {runs}{named}",
+        f"  robench verify {shown} --runs {runs}{named}{_files_of([task])}",
         f"  robench leaderboard --board {shown}",
     ]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from robench._base.bounded_reading import Unreadable, read_toml
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
+from robench._base.hints import did_you_mean
 from robench.protocol import Protocol, Unknown, get_protocol
 from robench.records.comparable import (
     Admitted,
@@ -78,6 +79,13 @@ class Board(BaseModel):
             )
         return text
 
+    @field_validator("attacks", "defenses")
+    @classmethod
+    def _names_each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"it names '{twice[0]}' twice")
+        return names
+
     title: str
     task: str
     encoder: str
@@ -124,12 +132,27 @@ def load_board(path: Path) -> Board:
             "leaderboards/mini-reviews.toml."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ").lower()
-        raise UsageError(f"The board {path}: '{where}': {what}.") from error
+        raise UsageError(f"The board {path}: {_problem(error)}") from error
     get_protocol(board.protocol)
     return board
+
+
+def _problem(error: ValidationError) -> str:
+    """Return what is wrong with a TOML file; a misspelt field rather than the one it stands for."""
+    found = error.errors()
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    name = ".".join(map(str, first["loc"]))
+    match first["type"]:
+        case "extra_forbidden":
+            near = did_you_mean(name, Board.model_fields)
+            return f"'{name}': a board has no such field.{near}"
+        case "missing":
+            return f"'{name}': this field is missing."
+        case "too_short":
+            return f"'{name}': it is empty."
+        case "string_pattern_mismatch":
+            return f"'{name}': {first['input']!r} is not of the right form."
+    return f"'{name}': {first['msg'].removeprefix('Value error, ').lower()}."
 
 
 def records_folder(path: Path, board: Board) -> Path:

@@ -49,7 +49,7 @@ def render_board(path: Path, known: KnownRecords | None = None) -> str:
     contents = read_board(path, known)
     body = contents.section()
     body += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    body += [meanings_of_board(), "", *_joining(path.name, contents.board.commit)]
+    body += [meanings_of_board(contents.columns), "", *_joining(path.name, contents.board.commit)]
     return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body])
 
 

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from robench._base.escaping import TEXT, Markdown, code, markdown
 from robench.models.fetched_encoders import training_data_of
 from robench.protocol import Protocol
+from robench.records.columns import Columns
 from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
 from robench.records.unknown_notes import unknown_lines
@@ -33,13 +34,21 @@ All accuracies are percentages of all n examples. The brackets hold a 95 % inter
   no number.
 {more}"""
 
-_ORDER_OF_A_TABLE = """\
+_CELLS = """\
 - In the table of every cell, **under attack** is the accuracy under that attack with that seed.
   **Attack success rate** is the percentage of fooled examples among the attacked ones, which are
   those that are right without an attack. **Queries** are those of the search to the victim.
+"""
 
+_ORDER_OF_A_TABLE = f"""\
+{_CELLS}
 Rows are sorted by worst case, and the order is no ranking: read the groups. It says nothing about
 the clean accuracy that a row gave up for its worst case."""
+
+_ORDER_BY_CLEAN = f"""\
+{_CELLS}
+Rows are sorted by clean accuracy, and the order is no ranking. No test of this table compares them;
+`robench compare` makes one for two rows."""
 
 ORDER_OF_A_SWEEP = (
     "Rows stand in the order in which the values were given. No test compares them. Where "
@@ -56,8 +65,14 @@ _WORST_OF_RUN = """\
   attacks if the table has others."""
 
 
-def meanings_of_board() -> str:
+_NO_WORST_CASE = """\
+- **Worst case**: it is about attacks that search for texts, and this table has none."""
+
+
+def meanings_of_board(columns: Columns) -> str:
     """Return what the columns of a board's tables mean, as a section of Markdown."""
+    if not columns.worst_over:
+        return _MEANINGS.format(worst_case=_NO_WORST_CASE, more=_ORDER_BY_CLEAN)
     return _MEANINGS.format(worst_case=_WORST_OF_BOARD, more=_ORDER_OF_A_TABLE)
 
 
@@ -75,10 +90,11 @@ FLAGS = """\
 These results do not fit together. Read the numbers of their rows with care."""
 
 TRADE_OFF = """\
-A row may stand high because it gave up clean accuracy. **Clean accuracy lost** is the number of
-points below the row with the highest clean accuracy. **Not better than**: this row is not higher
-than the named one in clean accuracy or worst case, and it is lower in at least one of them. These
-are comparisons of the means. The intervals in the first table say how sure they are."""
+A row may stand high because it gave up clean accuracy. The table has the rows that have a worst
+case. **Clean accuracy lost** is the number of points below the highest clean accuracy among them.
+**Not better than**: this row is not higher than the named one in clean accuracy or worst case, and
+it is lower in at least one of them. These are comparisons of the means. The intervals in the first
+table say how sure they are."""
 
 PAIRED = """\
 The row with the highest worst case is compared with every other row on the same examples. **Clean
@@ -105,8 +121,8 @@ seeds) that hold without them. This part of the fooling comes from the vocabular
 
 HEALTH = """\
 What robench found on these victims. It may explain a number better than the defense does. The
-checks look at a few hundred dev examples, so what they say of accuracy is less certain than the
-table."""
+checks look at dev examples, often at fewer than the table has, so what they say of accuracy is less
+certain."""
 
 OUTSIDE = Markdown(
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
@@ -282,6 +298,10 @@ def _surface_lines(records: Sequence[Record]) -> list[str]:
     line = Markdown(f"Surface: {keys}; language model: {models}.")
     if any(record.surface.outside for record in records):
         return [line, OUTSIDE]
+    # An attack that searches for nothing replaces no word, so nothing binds it.
+    records = [record for record in records if record.attack.searches]
+    if not records:
+        return [line]
     attacks = sorted({(record.attack.label, record.surface.constrained) for record in records})
     answers = [f"{label} {'yes' if constrained else 'no'}" for label, constrained in attacks]
     lines = [

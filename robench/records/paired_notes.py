@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from robench._base.escaping import Markdown
+from robench.records.columns import listed
 from robench.records.paired import ComparedTable
 from robench.records.percent import percent
+from robench.records.rows import DefenseRow
+from robench.records.statistics import Score
 
 GROUP = "group"
 """Heading of the letters of the rows."""
@@ -24,6 +29,19 @@ def group_notes(compared: ComparedTable) -> list[Markdown]:
             )
         )
     return [*notes, Markdown(detectable_sentence(compared))]
+
+
+def uncompared(rows: Sequence[DefenseRow]) -> list[str]:
+    """Return a sentence about rows with numbers that no test compares, for want of a worst case."""
+    names = [
+        row.defense
+        for row in rows
+        if isinstance(row.clean, Score) and not isinstance(row.worst, Score)
+    ]
+    if not names or len(names) == len(rows):
+        return []
+    have, them = ("has", "it") if len(names) == 1 else ("have", "them")
+    return [f"{listed(names)} {have} no worst case, so no test compares {them} with other rows."]
 
 
 def detectable_sentence(compared: ComparedTable) -> str:

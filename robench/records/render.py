@@ -25,7 +25,7 @@ from robench.records.notes import (
     synthetic_notice,
 )
 from robench.records.paired import ComparedTable, Comparison, compare_rows
-from robench.records.paired_notes import GROUP, group_notes, seeds_text
+from robench.records.paired_notes import GROUP, group_notes, seeds_text, uncompared
 from robench.records.percent import p_value_text, percent, signed_percent
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
@@ -120,7 +120,8 @@ def _main_part(
     lines += [*tabulated(body, headings, "pipe", names=1), ""]
     for text in [*group_notes(compared), *(marks.notes(admitted) if checked else [])]:
         lines += [text, ""]
-    for note in [*columns.notes, *training_notes(records), *same_weights_notes(records)]:
+    notes = [*(uncompared(rows) if compared.tests else []), *columns.notes]
+    for note in [*notes, *training_notes(records), *same_weights_notes(records)]:
         lines += [paragraph(note), ""]
     return lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from robench.records.columns import listed
 from robench.records.flags import find_flags
 from robench.records.notes import health_lines
+from robench.records.paired_notes import uncompared
 from robench.records.percent import percent
 from robench.records.rows import DefenseRow
 from robench.records.statistics import Score
@@ -24,7 +25,8 @@ def findings(table: Table) -> list[str]:
     best = whole[0]
     said = [f"Most robust by the worst case: {best.defense} with {_score(best.worst)} %."]
     said += _told_apart(best, table)
-    clean = max(whole, key=lambda row: row.clean.mean if isinstance(row.clean, Score) else 0.0)
+    said += uncompared(table.rows)
+    clean = max(table.rows, key=_clean_mean)
     if clean is not best:
         said.append(
             f"Most accurate without an attack: {clean.defense} with {_score(clean.clean)} %."
@@ -44,8 +46,8 @@ def _without_search(table: Table) -> list[str]:
     if means:
         low, high = percent(min(means)), percent(max(means))
         said.append(
-            f"The rows are right on {low} to {high} % of the examples. No test of this table tells "
-            "rows apart."
+            f"The rows are right on {low} to {high} % of the examples. No test of this table "
+            "compares them; 'robench compare' makes one for two rows."
         )
     return [*said, *_health(table)]
 
@@ -63,6 +65,10 @@ def _health(table: Table, best: str | None = None) -> list[str]:
         number = "1 finding" if len(every) == 1 else f"{len(every)} findings"
         said.append(f"Health checks have {number} on the rows of this table. Read them first.")
     return said
+
+
+def _clean_mean(row: DefenseRow) -> float:
+    return row.clean.mean if isinstance(row.clean, Score) else -1.0
 
 
 def _score(score: object) -> str:

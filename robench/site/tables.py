@@ -91,7 +91,7 @@ def board_table(path: Path, known: KnownRecords | None = None) -> Table:
     contents = read_board(path, known)
     lines = _without_about(contents)
     lines += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    meanings = [meanings_of_board()]
+    meanings = [meanings_of_board(contents.columns)]
     records = [*contents.admitted.records.values(), *contents.admitted.failed.values()]
     columns = contents.columns
     rows = build_rows(records, columns.attacks, contents.expected, columns.worst_over)

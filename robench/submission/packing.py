@@ -63,6 +63,7 @@ class Packed:
         checklist: the checklist to fill in, beside the archive; None where one was given.
         passed_over: names of links and other files in the victims' folders that belong to no
             victim, so they are not in it.
+        tasks: names of the records' tasks, sorted.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Packed:
     open_items: tuple[str, ...]
     checklist: Path | None
     passed_over: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 def pack(
@@ -130,6 +132,7 @@ def pack(
         tuple(open_items(given or {}, facts_of(facts))),
         blank,
         tuple(passed_over),
+        tuple(sorted({each.task.name for each in records.values()})),
     )
 
 

@@ -64,24 +64,22 @@ def _of_record(record: Record) -> Iterable[str]:
 def _same_surface(record: Record) -> bool:
     """Return whether the code here makes the surface of a record.
 
-    A record holds a hash of the surface's rules, and all of them but the size of the window.
+    A record holds a hash of the surface's rules, and all of them but the size of the window. What
+    may be replaced in the user's own file is not known here, so such a record is not compared.
     """
-    return record.surface.rules in _rules(
-        record.task.name, record.surface.substitutions_sha256, splitter_version()
+    name = record.task.name
+    return name not in TASKS.names() or record.surface.rules in _rules(
+        name, record.surface.substitutions_sha256, splitter_version()
     )
 
 
 @cache
 def _rules(task: str, substitutions: str | None, splitter: str) -> frozenset[str]:
     """Return the hashes of the rules that the code here gives, for every size of the window."""
-    try:
-        attackable = TASKS.get(task).attackable
-    except UsageError:
-        return frozenset()
     known = {
         "code": source_sha256(*SURFACE_CODE),
         "task": task,
-        "attackable": attackable,
+        "attackable": TASKS.get(task).attackable,
         "substitutions": substitutions,
         "splitter": splitter,
     }

@@ -96,6 +96,7 @@ def start_row(path: Path) -> Start:
         differs=tuple(differences([*own, *others])),
         commands=tuple(evaluations(board, own, row, board.attacks, seeds)),
         notes=(
+            *_first_record(board, files),
             *_notes(board, own, others),
             *_one_seed(seeds),
             *_refused(files, admitted.reasons),
@@ -133,6 +134,17 @@ def _notes(board: Board, records: Sequence[Record], twins: Sequence[Record]) -> 
     if twins:
         choice = get_protocol(twin_board(board).protocol).unknown
         yield f"The board also has records with --unknown {choice}: they need a second run."
+
+
+def _first_record(board: Board, files: Mapping[str, Record]) -> Iterable[str]:
+    """Yield what the first record of a board must have, which no other record shows."""
+    if not files:
+        budget = "none" if board.budget is None else board.budget
+        yield (
+            "The board has no record yet. It takes those with the test examples "
+            f"'{board.test_name}', the training pool '{board.train_pool}' and the query budget "
+            f"{budget}."
+        )
 
 
 def _one_seed(seeds: Sequence[int]) -> Iterable[str]:

@@ -64,6 +64,11 @@ def opened(name: Path, runs: Sequence[Path]) -> Iterator[Target]:
                 f"--runs {run}: there is no such folder or archive. Name one that 'robench "
                 "evaluate --out' or 'robench submit pack' wrote."
             )
+        if run.is_dir() and not _has_results(RunFolder(run)):
+            raise UsageError(
+                f"--runs {run}: the folder holds no results. Name one that 'robench evaluate "
+                "--out' wrote; it has the folders 'records', 'trials' and 'victims'."
+            )
     with ExitStack() as stack:
         archives: dict[Path, Path] = {}
 
@@ -84,6 +89,10 @@ def opened(name: Path, runs: Sequence[Path]) -> Iterator[Target]:
         else:
             raise _no_target(name)
         yield replace(target, passed_over=passed, archives=archives)
+
+
+def _has_results(run: RunFolder) -> bool:
+    return any(part.is_dir() for part in (run.records, run.trials, run.victims, run.shards))
 
 
 def _no_target(name: Path) -> UsageError:

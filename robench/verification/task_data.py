@@ -68,14 +68,14 @@ class TaskData:
             tasks: the tasks of all records and certificates.
 
         Raises:
-            UsageError: there is such a file.
+            UsageError: there is such a file. Where no record can be read, it is not known.
         """
         named = {name for task in tasks for name in (task.name, task.other_test) if name}
         for name, path in self._own.items():
-            if name not in named:
+            if named and name not in named:
                 raise UsageError(
                     f"--task {path}: no record is about '{name}', only about "
-                    f"{', '.join(sorted(named)) or 'nothing'}. Name the file as in the run."
+                    f"{', '.join(sorted(named))}. Name the file as in the run."
                 )
 
     def class_of(self, name: str, *, split: bool = True) -> type[Task] | None:

@@ -317,6 +317,7 @@ def test_a_certificate_of_impossible_effort_is_not_made_again(forged: ForgedRun)
         ([".", "--seed", "-1"], "whole numbers from 0"),
         ([".", "--workers", "0"], "at least 1"),
         ([".", "--runs", "nowhere"], "there is no such folder"),
+        ([".", "--runs", "."], "--runs .: the folder holds no results"),
         ([".", "--device", "cuda:99"], "cuda:99"),
         ([".", "--victim", "nowhere"], "there is no victim that robench saved"),
         ([".", "--example-seconds", "-1"], "--example-seconds takes"),

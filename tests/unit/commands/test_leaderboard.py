@@ -40,6 +40,15 @@ def test_a_written_board_agrees_with_its_records(boards: Path) -> None:
     )
 
 
+def test_a_remark_about_a_board_goes_to_stderr(
+    boards: Path, make_record: Callable[..., Record]
+) -> None:
+    write_record(boards / "records" / "a.json", make_record("WFHH"))
+    result = run("leaderboard")
+    assert (result.exit_code, result.stdout) == (0, "wrote leaderboards/small.md\n")
+    assert "1 of 1 records do not count. The first is a.json: its task is 'toy'" in result.stderr
+
+
 def test_check_prints_the_difference_and_fails(boards: Path) -> None:
     run("leaderboard")
     table = boards / "small.md"

@@ -260,14 +260,18 @@ def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("title = ", "not valid TOML"),
-        (GOOD + "colour = 1\n", "'colour': extra inputs are not permitted"),
+        (GOOD + "colour = 1\n", "'colour': a board has no such field."),
+        (GOOD.replace("attacks =", "atacks ="), "'atacks': a board has no such field. Did you"),
+        (GOOD.replace('["genetic"]', "[]"), "'attacks': it is empty."),
+        (GOOD.replace('["genetic"]', '["a", "b", "a"]'), "'attacks': it names 'a' twice."),
+        (GOOD + 'defenses = ["a", "a"]\n', "'defenses': it names 'a' twice."),
         (GOOD.replace('"genetic"', ""), "'attacks'"),
-        (GOOD.replace('task = "toy"\n', ""), "'task': field required"),
+        (GOOD.replace('task = "toy"\n', ""), "'task': this field is missing."),
         (
             GOOD + 'search_precision = "fp16"\n',
             "'search_precision': input should be 'fp32' or 'bf16'",
         ),
-        (GOOD + 'surface = "584b"\n', "'surface': string should match pattern"),
+        (GOOD + 'surface = "584b"\n', "'surface': '584b' is not of the right form."),
         (GOOD.replace("rift2021", "rift2022"), "Did you mean 'rift2021'"),
         (
             GOOD + 'about = "There, rift has 69.0 % under attack."\n',

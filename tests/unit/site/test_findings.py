@@ -22,6 +22,19 @@ def test_the_best_row_is_named_with_its_interval_and_its_equals(tmp_path: Path) 
     assert found[2].startswith("Most accurate without an attack: standard with 100.0 [")
 
 
+def test_the_most_accurate_row_may_lack_a_worst_case(tmp_path: Path) -> None:
+    records = {
+        f"{name}-{attack}.json": cell(letters, name, attack)
+        for name, letters in (("a", "HHHHHHHHHW"), ("b", "HHHHHHHFFW"))
+        for attack in ("pwws", "genetic")
+    }
+    records["dne-pwws.json"] = cell("HHHHHHHHFF", "dne", "pwws")
+    found = said(tmp_path, records)
+    assert found[0].startswith("Most robust by the worst case: a with 90.0 [")
+    assert found[2] == "dne has no worst case, so no test compares it with other rows."
+    assert found[3].startswith("Most accurate without an attack: dne with 100.0 [")
+
+
 def test_a_clear_difference_is_said(tmp_path: Path) -> None:
     records = {}
     for attack in ("pwws", "genetic"):
@@ -105,8 +118,8 @@ def test_a_table_in_which_nothing_searches_says_so(tmp_path: Path) -> None:
     table = board_table(path)
     assert findings(table) == [
         "No attack of this table searches for texts, so there is no worst case.",
-        "The rows are right on 80.0 to 90.0 % of the examples. No test of this table tells rows "
-        "apart.",
+        "The rows are right on 80.0 to 90.0 % of the examples. No test of this table compares "
+        "them; 'robench compare' makes one for two rows.",
     ]
     # A worst case that cannot be is no gap of seeds.
     assert {row.cells[-1].detail for row in row_views(table)} == {""}

@@ -220,7 +220,24 @@ def test_the_command_has_the_settings_that_the_board_pins(board: Path) -> None:
     assert values(found, "--lm") == ["none"]
     assert values(found, "--precision") == values(found, "--search-precision") == ["bf16"]
     assert values(found, "--test") == ["advglue-sst2"]
-    assert other_notes(found) == ()
+    assert other_notes(found) == (
+        "The board has no record yet. It takes those with the test examples "
+        "'advglue-sst2:frozen-148', the training pool 'train' and the query budget none.",
+    )
+
+
+def test_the_surface_of_an_own_file_is_not_compared(board: Path) -> None:
+    """What may be replaced in a user's file is not known here."""
+    change(board, task='"reviews.csv"')
+    add_record(board, task={"name": "reviews.csv"})
+    found = start_row(board)
+    assert found.compared == 1
+    assert found.differs == ()
+
+
+def test_the_surface_of_a_registered_task_is_compared(board: Path) -> None:
+    add_record(board, surface={"rules": sha("other rules")})
+    assert start_row(board).differs == ("the code of surfaces",)
 
 
 def test_the_sentence_parameters_of_nltk_are_named(board: Path) -> None:
