@@ -88,6 +88,16 @@ def test_a_file_with_other_test_rows_fails(run: ForgedRun, tmp_path: Path) -> No
     assert "task: its test examples are not those that --task gives with these options" in said
 
 
+def test_a_damaged_record_is_not_called_a_wrong_file(made: Path, run: ForgedRun) -> None:
+    (path,) = (run.root / "records").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"disbelieved": 1}))
+    done = call(run.root, "--task", made / "mine.csv", *COLUMNS)
+    assert done.exit_code == 1, done.output
+    said = " ".join(done.output.split())
+    assert "no record is about" not in said
+    assert path.name in said
+
+
 def long_words(texts: list[str]) -> list[list[float]]:
     """A classifier whose answer depends on the number of letters of a text."""
     return [[0.2, 0.8] if len(text) % 2 else [0.7, 0.3] for text in texts]
@@ -118,6 +128,15 @@ def test_all_rows_that_a_given_victim_judged_are_those_of_the_file(judged_whole:
     assert report["failed"] == [], done.output
     assert report["checks"]["task"] == "ok"
     assert (report["status"], done.exit_code) == ("claimed", 0)
+
+
+def test_packing_names_the_file_that_verify_needs(judged_whole: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "runs.zip"
+    done = CliRunner().invoke(
+        main, ["submit", "pack", str(judged_whole / "runs"), "--out", str(archive)]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"  robench verify {archive} --task mine.csv\n" in done.stdout
 
 
 def test_a_given_victim_that_judged_other_rows_fails(judged_whole: Path, tmp_path: Path) -> None:

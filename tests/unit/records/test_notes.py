@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from records import GIVEN
 
+from robench.records.columns import board_columns
 from robench.records.fresh_draws import FreshDrawsPart
 from robench.records.fresh_notes import fresh_lines
-from robench.records.notes import conditions
+from robench.records.notes import conditions, meanings_of_board
 from robench.records.record import Record
 
 
@@ -131,3 +132,29 @@ def test_a_substitution_set_of_a_file_has_a_short_hash(make_record: Callable[...
     assert "Substitution sets: pwws@set.json set (`abababab`)." in conditions([record])
     named = make_record("FH", surface=part | {"substitutions": "wordnet"})
     assert "Substitution sets: genetic wordnet." in conditions([named])
+
+
+def test_what_binds_a_search_is_not_said_of_an_attack_without_one(
+    make_record: Callable[..., Record],
+) -> None:
+    """'Constrained: none no' would be read as a sentence about everything."""
+    surface = {"substitutions": "set", "substitutions_sha256": "ab" * 32, "unattackable": 1}
+    calm = make_record("WHH", attack="none", searches=False, surface=surface)
+    text = "\n".join(conditions([calm]))
+    assert "Surface: " in text
+    for words in ("Constrained by", "Substitution sets", "Examples without a word"):
+        assert words not in text
+        assert words in "\n".join(conditions([make_record("WHH", surface=surface)]))
+
+
+def test_a_board_without_a_search_speaks_of_no_worst_case(
+    make_record: Callable[..., Record],
+) -> None:
+    calm = [make_record("WHH", attack="none", searches=False)]
+    text = meanings_of_board(board_columns(["none"], calm))
+    assert "this table has none" in text
+    assert "sorted by clean accuracy" in text
+    assert "groups" not in text
+    usual = meanings_of_board(board_columns(["genetic"], [make_record("WHH")]))
+    assert "right under every attack of the table" in usual
+    assert "read the groups" in usual
