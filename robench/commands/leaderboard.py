@@ -60,6 +60,7 @@ def command(
     as_json = session_of(ctx).json
     if check:
         check_boards(found, as_json, runs)
+        _remark(found)
         return
     from robench.records.generated import write_pages
     from robench.records.record_files import KnownRecords
@@ -74,7 +75,7 @@ def command(
     _remark(found, known)
 
 
-def _remark(boards: Sequence[Path], known: KnownRecords) -> None:
+def _remark(boards: Sequence[Path], known: KnownRecords | None = None) -> None:
     """Say on stderr what looks like a mistake in a board."""
     from robench.records.board_remarks import remarks
     from robench.records.reported import REPORTED

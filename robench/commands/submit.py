@@ -265,7 +265,6 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
     if not is_archive(archive):
         problem = "is no archive" if archive.exists() else "does not exist"
         raise UsageError(f"'{archive}' {problem}. Name one that 'robench submit pack' wrote.")
-    from robench.records.board import load_board
     from robench.submission.joining import add_to_board
 
     with TemporaryDirectory(prefix="robench-submit-") as place:
@@ -275,10 +274,10 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
     if session_of(ctx).json:
         emit(vars(found))
         return
-    say_lines(_added(found, archive, board, load_board(board).task))
+    say_lines(_added(found, archive, board))
 
 
-def _added(found: Joined, archive: Path, board: Path, task: str) -> list[str]:
+def _added(found: Joined, archive: Path, board: Path) -> list[str]:
     lines = [f"added {found.folder / name}" for name in found.added]
     if found.known:
         number = len(found.known)
@@ -292,6 +291,6 @@ def _added(found: Joined, archive: Path, board: Path, task: str) -> list[str]:
         *lines,
         "Make the table, verify the records where they are now, and show their marks:",
         f"  robench leaderboard --board {shown}",
-        f"  robench verify {shown} --runs {runs}{named}{_files_of([task])}",
+        f"  robench verify {shown} --runs {runs}{named}{_files_of(found.tasks)}",
         f"  robench leaderboard --board {shown}",
     ]

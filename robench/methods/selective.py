@@ -49,8 +49,12 @@ ROSE_DEVIATIONS = (
     "takes saliencies from a loss that is not scaled, so that small ones can become 0.",
     "The head is that of every defense here: two layers on the encoder's pooler output. The "
     "release has transformers' RoBERTa head.",
-    "The release's tasks are those of GLUE, with 128 tokens of text. No settings are published for "
-    "the tasks here, and the window is the task's.",
+    "The release's tasks are those of GLUE, with 128 tokens of text. Of the tasks here, only SST-2 "
+    "has published settings, and the window is the task's.",
+    "Batches hold texts of similar length (sorted within windows of 32 batches), and saliencies "
+    "are measured on them. The release draws its batches at random.",
+    "Under the protocol rift2021 a word is one token, so an unknown word is the unknown token. The "
+    "release reads pieces of words, as the protocol subword does.",
 )
 """Where every defense that selects tensors departs from ROSE's release."""
 

@@ -8,6 +8,12 @@ from typing import Any
 
 from robench.models.health_checks import RedFlag
 
+FIELDS = (
+    ("clean", "dev accuracy"),
+    ("attacked", "dev accuracy under the convex-hull attack"),
+)
+"""Number of an epoch -> how a sentence names it."""
+
 
 def training_findings(card: Mapping[str, Any]) -> list[RedFlag]:
     """Return what looks suspicious about how a victim was trained.
@@ -26,13 +32,19 @@ def training_findings(card: Mapping[str, Any]) -> list[RedFlag]:
 
 
 def _first_epoch(name: str, selection: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find a victim that most of its training did not improve."""
+    """Find a victim for which most of its training was thrown away."""
     if selection["kept"] > 1:
         return []
+    first, *later = selection["epochs"]
+    seen = []
+    for field, what in FIELDS:
+        values = [epoch[field] for epoch in later]
+        if first[field] is not None and None not in values:
+            seen.append(f"its {what} is {first[field]:.1%}, later at most {max(values):.1%}")
     message = (
-        f"'{name}' is the first of its {len(selection['epochs'])} epochs, so the others did not "
-        "improve it. Lower the learning rate, or look at the rule that chose it "
-        f"(select={selection['rule']})."
+        f"'{name}' is the first of its {len(selection['epochs'])} epochs, and the rule "
+        f"select={selection['rule']} took none of the others: {'; '.join(seen)}. Lower the "
+        "learning rate, or look at that rule."
     )
     return [("first-epoch", message)]
 
@@ -46,10 +58,7 @@ def _still_rising(
     accuracy. The best of several equal epochs is the last one often enough by chance alone.
     """
     found = []
-    for field, what in (
-        ("clean", "dev accuracy"),
-        ("attacked", "dev accuracy under the convex-hull attack"),
-    ):
+    for field, what in FIELDS:
         values = [epoch[field] for epoch in epochs]
         if None in values:
             continue

@@ -151,7 +151,8 @@ def _problem(error: ValidationError) -> str:
         case "too_short":
             return f"'{name}': it is empty."
         case "string_pattern_mismatch":
-            return f"'{name}': {first['input']!r} is not of the right form."
+            digits = "7 to 40" if name == "commit" else "64"
+            return f"'{name}': {first['input']!r} is not a hash of {digits} hexadecimal digits."
     return f"'{name}': {first['msg'].removeprefix('Value error, ').lower()}."
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from robench.records.board_contents import read_board
-from robench.records.columns import listed
 from robench.records.record_files import KnownRecords
 
 
@@ -38,13 +37,13 @@ def remarks(path: Path, known: KnownRecords | None = None) -> list[str]:
             f"not count. The first is {name}: {reason}."
         )
     empty = [
-        *_without("attack", contents.columns.attacks, {each.attack.label for each in records}),
-        *_without("defense", contents.expected, {each.row for each in records}),
+        *_without("the attack", contents.columns.attacks, {each.attack.label for each in records}),
+        *_without("the defense", contents.expected, {each.row for each in records}),
     ]
     if records and empty:
-        found.append(f"{path}: there is no record of {listed(empty)}. Are the names right?")
+        found.append(f"{path}: no record is of {' or '.join(empty)}. Are the names right?")
     return found
 
 
 def _without(kind: str, labels: Iterable[str], there: set[str]) -> list[str]:
-    return [f"the {kind} '{label}'" for label in labels if label not in there]
+    return [f"{kind} '{label}'" for label in labels if label not in there]

@@ -105,6 +105,11 @@ class TaskPart(RecordPart):
     other_test: str | None = None
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the tasks or files that training and judged examples come from."""
+        return tuple(name for name in (self.name, self.other_test) if name)
+
+    @property
     def file_part(self) -> str:
         """The task, and the test set where it is not the task's own, for file names."""
         return test_label(self.name, self.other_test)

@@ -29,11 +29,13 @@ class Joined:
         folder: folder of the board's records.
         added: names of the files that are new; certificates lie in ``certificates/``.
         known: names of files that were there already, byte by byte.
+        tasks: names of the tasks or files that the records' examples come from, sorted.
     """
 
     folder: Path
     added: tuple[str, ...]
     known: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
 
 
 def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]) -> Joined:
@@ -87,7 +89,8 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
         make_folder((folder / each).parent)
         with atomic_file(folder / each) as temporary:
             temporary.write_bytes(content[each])
-    return Joined(folder, tuple(added), tuple(sorted(known)))
+    tasks = {name for record in new.values() for name in record.task.sources}
+    return Joined(folder, tuple(added), tuple(sorted(known)), tuple(sorted(tasks)))
 
 
 def _disagreement(name: str, path: Path, board: Board, error: RobenchError) -> UsageError:

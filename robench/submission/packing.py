@@ -63,7 +63,7 @@ class Packed:
         checklist: the checklist to fill in, beside the archive; None where one was given.
         passed_over: names of links and other files in the victims' folders that belong to no
             victim, so they are not in it.
-        tasks: names of the records' tasks, sorted.
+        tasks: names of the tasks that the records' examples come from, sorted.
     """
 
     path: Path
@@ -132,7 +132,7 @@ def pack(
         tuple(open_items(given or {}, facts_of(facts))),
         blank,
         tuple(passed_over),
-        tuple(sorted({each.task.name for each in records.values()})),
+        tuple(sorted({name for each in records.values() for name in each.task.sources})),
     )
 
 

@@ -70,7 +70,7 @@ class TaskData:
         Raises:
             UsageError: there is such a file. Where no record can be read, it is not known.
         """
-        named = {name for task in tasks for name in (task.name, task.other_test) if name}
+        named = {name for task in tasks for name in task.sources}
         for name, path in self._own.items():
             if named and name not in named:
                 raise UsageError(

@@ -271,7 +271,7 @@ def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
             GOOD + 'search_precision = "fp16"\n',
             "'search_precision': input should be 'fp32' or 'bf16'",
         ),
-        (GOOD + 'surface = "584b"\n', "'surface': '584b' is not of the right form."),
+        (GOOD + 'surface = "584b"\n', "'surface': '584b' is not a hash of 64 hexadecimal digits."),
         (GOOD.replace("rift2021", "rift2022"), "Did you mean 'rift2021'"),
         (
             GOOD + 'about = "There, rift has 69.0 % under attack."\n',

@@ -50,8 +50,7 @@ def test_nothing_is_odd_about_a_committed_board(path: Path) -> None:
 def test_a_column_and_a_row_without_records_are_named(board: Path) -> None:
     write(board.parent, attacks=["genetic", "pwsw"], defenses=["standard", "rift", "standrd"])
     assert remarks(board) == [
-        f"{board}: there is no record of the attack 'pwsw' and the defense 'standrd'. Are the "
-        "names right?"
+        f"{board}: no record is of the attack 'pwsw' or the defense 'standrd'. Are the names right?"
     ]
 
 

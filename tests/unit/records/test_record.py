@@ -194,3 +194,11 @@ def test_a_selection_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         make_record("HF", victim={"selection": {**SELECTION, **change}})
+
+
+def test_the_sources_of_examples_are_the_task_and_another_test_set(
+    make_record: Callable[..., Record],
+) -> None:
+    assert make_record("HF").task.sources == ("toy",)
+    other = make_record("HF", task={"other_test": "mine.csv", "test_name": "mine.csv:frozen-2"})
+    assert other.task.sources == ("toy", "mine.csv")

@@ -47,6 +47,7 @@ def test_the_records_are_copied_byte_by_byte(archive: Path, board: Path, tmp_pat
     found = add(archive, board, tmp_path)
     members = members_of(archive)
     assert len(found.added) == 2
+    assert found.tasks == ("toy",)
     for name in found.added:
         assert (board.parent / "records" / name).read_bytes() == members[f"records/{name}"]
     assert "| standard " in render_board(board)

@@ -39,6 +39,7 @@ def test_an_archive_holds_all_that_a_check_needs(tmp_path: Path) -> None:
     assert found.records == tuple(sorted(record.file_name for record in records))
     # No victim lies in the folder.
     assert found.without_victim == found.records
+    assert found.tasks == ("toy",)
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -25,17 +25,22 @@ from robench.text.surface_rules import surface_rules
 from robench.text.words import splitter_version
 from robench.training.registry import DEFENSES
 
-RULES = surface_rules(
-    {
-        "code": source_sha256(*SURFACE_CODE),
-        "task": "mini-reviews",
-        "attackable": "text",
-        "substitutions": sha("set"),
-        "splitter": splitter_version(),
-        "max_words": 61,
-    }
-)
-"""Rules of a surface of this robench's code."""
+
+def rules_of(task: str) -> str:
+    """Return the hash of the rules of a surface of this robench's code."""
+    return surface_rules(
+        {
+            "code": source_sha256(*SURFACE_CODE),
+            "task": task,
+            "attackable": "text",
+            "substitutions": sha("set"),
+            "splitter": splitter_version(),
+            "max_words": 61,
+        }
+    )
+
+
+RULES, RULES_OF_IMDB = rules_of("mini-reviews"), rules_of("imdb")
 
 
 def add_record(board: Path, attack: str = "pwws", **values: Any) -> None:
@@ -233,6 +238,20 @@ def test_the_surface_of_an_own_file_is_not_compared(board: Path) -> None:
     found = start_row(board)
     assert found.compared == 1
     assert found.differs == ()
+
+
+@pytest.mark.parametrize(("other", "rules"), [("mine.csv", sha("rules")), ("imdb", RULES_OF_IMDB)])
+def test_the_surface_is_that_of_the_texts_that_are_judged(
+    board: Path, other: str, rules: str
+) -> None:
+    change(board, test_name=f'"{other}:frozen-4"')
+    add_record(
+        board,
+        surface={"rules": rules},
+        task={"name": "mini-reviews", "other_test": other, "test_name": f"{other}:frozen-4"},
+    )
+    found = start_row(board)
+    assert (found.compared, found.differs) == (1, ())
 
 
 def test_the_surface_of_a_registered_task_is_compared(board: Path) -> None:
