@@ -11,14 +11,8 @@ from robench._base.errors import RobenchError
 from robench._base.escaping import NAME, markdown
 from robench.evaluation.sweep import SweepPoint, SweepRow
 from robench.records.comparable import comparable_groups
-from robench.records.notes import (
-    ORDER_OF_A_SWEEP,
-    conditions,
-    encoder_data_lines,
-    meanings_of_sweep,
-    randomised_lines,
-    synthetic_notice,
-)
+from robench.records.meanings import ORDER_OF_A_SWEEP, meanings_of_sweep
+from robench.records.notes import conditions, encoder_data_lines, randomised_lines, synthetic_notice
 from robench.records.record import Record
 from robench.records.render import ABSENT, bullets, score_text, tabulated
 from robench.records.terminal import ACCURACY, SEVERAL_SEEDS, fitted, wrapped

@@ -17,7 +17,7 @@ from robench.records.columns import Columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag
 from robench.records.marks import NO_MARKS, Marks
-from robench.records.notes import meanings_of_board, meanings_of_run
+from robench.records.meanings import meanings_of_board, meanings_of_run
 from robench.records.record import Record
 from robench.records.record_dates import future_remark
 from robench.records.record_files import KnownRecords, RecordsOnDisk

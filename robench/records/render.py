@@ -13,17 +13,8 @@ from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
 from robench.records.marks import HEADING, NO_MARKS, Marks
-from robench.records.notes import (
-    EXACT,
-    FLAGS,
-    HEALTH,
-    PAIRED,
-    TRADE_OFF,
-    UNKNOWN,
-    conditions,
-    health_lines,
-    synthetic_notice,
-)
+from robench.records.meanings import EXACT, FLAGS, HEALTH, PAIRED, TRADE_OFF, UNKNOWN
+from robench.records.notes import conditions, health_lines, synthetic_notice
 from robench.records.paired import ComparedTable, Comparison, compare_rows
 from robench.records.paired_notes import GROUP, group_notes, seeds_text, uncompared
 from robench.records.percent import p_value_text, percent, signed_percent

@@ -13,7 +13,8 @@ from robench.records.certificate_files import find_certificates
 from robench.records.columns import run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.marks import Marks
-from robench.records.notes import meanings_of_run, synthetic_notice
+from robench.records.meanings import meanings_of_run
+from robench.records.notes import synthetic_notice
 from robench.records.paired import compare_rows
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, find_records

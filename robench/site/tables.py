@@ -14,7 +14,8 @@ from robench.records.board_contents import BoardContents, read_board
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.marks import ABSENT, NO_MARKS, Marks
-from robench.records.notes import meanings_of_board, synthetic_notice
+from robench.records.meanings import meanings_of_board
+from robench.records.notes import synthetic_notice
 from robench.records.paired import ComparedTable, compare_rows
 from robench.records.percent import percent
 from robench.records.record import Record

@@ -10,7 +10,8 @@ from records import GIVEN
 from robench.records.columns import board_columns
 from robench.records.fresh_draws import FreshDrawsPart
 from robench.records.fresh_notes import fresh_lines
-from robench.records.notes import conditions, meanings_of_board
+from robench.records.meanings import meanings_of_board
+from robench.records.notes import conditions
 from robench.records.record import Record
 
 

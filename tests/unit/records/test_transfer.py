@@ -15,7 +15,7 @@ from robench._base.seals import with_seal
 from robench.commands.results_data import evaluation_data
 from robench.records.frames import results
 from robench.records.leaderboard import flags_of, render_run, results_table
-from robench.records.notes import FLAGS
+from robench.records.meanings import FLAGS
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.statistics import wilson
