@@ -87,7 +87,7 @@ def chart_line(text: str) -> str:
         for channel, each in layer.get("encoding", {}).items()
         if isinstance(each, dict) and "field" in each
     }
-    number = len(spec["data"]["values"])
+    number = len(spec["data"]["rows" if "rows" in spec["data"] else "values"])
     return f"{'+'.join(marks)}, {', '.join(sorted(fields))}, {number} values"
 
 

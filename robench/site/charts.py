@@ -227,9 +227,11 @@ def curves(
     if points and name == "words":
         points.insert(0, 0)  # without a changed word, the accuracy is the clean one
     values = [
-        {by: line, "at most": point, "accuracy": rounded(fmean(accuracy_at(*e, point) for e in es))}
+        {by: line, "at most": point, "accuracy": accuracy}
         for line, es in lines.items()
-        for point in points
+        for point, accuracy in _steps(
+            [(point, rounded(fmean(accuracy_at(*e, point) for e in es))) for point in points]
+        )
     ]
     if not values:
         return None
@@ -253,6 +255,16 @@ def curves(
     }
     more = " The lines are means over the seeds." if _has_seeds(lines) else ""
     return Chart(f"{name}-by-{by}", title, words + more, spec)
+
+
+def _steps(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the points at which a curve of steps changes, and its two ends."""
+    last = len(points) - 1
+    return [
+        point
+        for place, point in enumerate(points)
+        if place in (0, last) or point[1] != points[place - 1][1]
+    ]
 
 
 def _has_seeds(lines: Mapping[str, Sequence[object]]) -> bool:

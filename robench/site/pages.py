@@ -53,9 +53,21 @@ class Frame:
     inline: bool = False
     extra: Sequence[tuple[str, str]] = ()
 
-    def page(self, template: str, name: str, title: str, **values: Any) -> str:
-        """Return the page called ``name``."""
-        links = [(OVERVIEW, "Overview"), *((board_page(t), t.name) for t in self.tables)]
+    def page(
+        self, template: str, name: str, title: str, *, of: Table | None = None, **values: Any
+    ) -> str:
+        """Return the page called ``name``.
+
+        Args:
+            template: file of its template.
+            name: name of its file.
+            title: its title.
+            of: the table whose row it shows. The page links to no other table, because a site has
+                one such page for each row of each table.
+            values: what the template needs.
+        """
+        tables = self.tables if of is None else [of]
+        links = [(OVERVIEW, "Overview"), *((board_page(t), t.name) for t in tables)]
         shown = [] if self.inline else [*links, *self.extra]
         scripts = [Markup(bundled.text_of(each)) for each in bundled.SCRIPTS]
         hashes = " ".join(map(bundled.policy_hash, bundled.SCRIPTS))
@@ -204,6 +216,7 @@ class SitePages:
                 "row.html",
                 page,
                 row.defense,
+                of=table,
                 row=shown,
                 board=back,
                 charts=charts,

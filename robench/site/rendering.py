@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["script_data"] = script_data
+    made.filters["chart_data"] = chart_data
     made.filters["markdown"] = markdown_html
     made.globals["licenses"] = bundled.text_of(bundled.LICENSES)
     return made
@@ -62,6 +64,23 @@ def script_data(value: Any) -> Markup:
     return htmlsafe_json_dumps(
         shown_data(value), dumps=json.dumps, allow_nan=False, separators=(",", ":")
     )
+
+
+def chart_data(spec: Mapping[str, Any]) -> Markup:
+    """Return a specification of Vega-Lite as JSON for the inside of a script.
+
+    Values that all have the same fields become ``{"fields": [...], "rows": [[...], ...]}``, which
+    takes half of the space. ``site.js`` makes the values of Vega-Lite from them.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    values = spec["data"]["values"]
+    fields = list(values[0]) if values else []
+    if any(list(each) != fields for each in values):
+        return script_data(spec)
+    rows = [[each[field] for field in fields] for each in values]
+    return script_data({**spec, "data": {"fields": fields, "rows": rows}})
 
 
 @cache

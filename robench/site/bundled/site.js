@@ -130,6 +130,10 @@
   function draw(figure) {
     const place = figure.querySelector(".drawing");
     const spec = JSON.parse(figure.querySelector("script").textContent);
+    if (spec.data.rows) {
+      const { fields, rows } = spec.data;
+      spec.data = { values: rows.map((row) => Object.fromEntries(row.map((value, place) => [fields[place], value]))) };
+    }
     const { width } = place.getBoundingClientRect();
     // "ast" makes the charts work without turning text into code.
     const options = { ast: true, renderer: "svg", actions: false, config: theme(width), tooltip: { theme: isDark.matches ? "dark" : "light" } };

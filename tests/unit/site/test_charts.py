@@ -10,7 +10,7 @@ import pytest
 from hostile import HOSTILE
 from site_cases import cell, cells, write_toy_board
 
-from robench.site.charts import Chart, certified, curves, intervals, trade_off
+from robench.site.charts import Chart, _steps, certified, curves, intervals, trade_off
 from robench.site.pages import table_charts
 from robench.site.tables import Table, board_table
 
@@ -124,3 +124,11 @@ def test_names_of_others_are_data_only(tmp_path: Path) -> None:
     assert len(plain) == len(hostile) > 2
     for one, two in zip(plain, hostile, strict=True):
         assert without_values(dict(one.spec)) == without_values(dict(two.spec))
+
+
+def test_a_curve_has_the_points_at_which_it_changes() -> None:
+    """Between them the line is flat, and a site of many rows must stay small."""
+    steps = [(1, 90.0), (2, 90.0), (5, 80.0), (10, 80.0), (20, 80.0)]
+    assert _steps(steps) == [(1, 90.0), (5, 80.0), (20, 80.0)]
+    assert _steps(steps[:1]) == steps[:1]
+    assert _steps([]) == []

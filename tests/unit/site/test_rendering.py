@@ -11,7 +11,13 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from robench._base.escaping import Markdown, markdown, shown_data
-from robench.site.rendering import environment, markdown_html, render, script_data
+from robench.site.rendering import (
+    chart_data,
+    environment,
+    markdown_html,
+    render,
+    script_data,
+)
 
 
 def shown(template: str, **values: object) -> str:
@@ -47,9 +53,25 @@ def test_data_of_a_script_come_back_and_add_no_tag(text: str) -> None:
     assert json.loads(made) == shown_data({"values": [{"row": text}], text[:50]: 1})
 
 
+def test_values_of_a_chart_become_rows() -> None:
+    spec = {"mark": "line", "data": {"values": [{"a": "x", "b": 1}, {"a": "<", "b": None}]}}
+    assert json.loads(chart_data(spec)) == {
+        "mark": "line",
+        "data": {"fields": ["a", "b"], "rows": [["x", 1], ["<", None]]},
+    }
+
+
+@pytest.mark.parametrize("values", [[], [{"a": 1}, {"b": 1}], [{"a": 1}, {"a": 1, "b": 2}]])
+def test_values_with_other_fields_stay_as_they_are(values: list[dict[str, int]]) -> None:
+    made = json.loads(chart_data({"data": {"values": values}}))
+    assert made["data"] in ({"values": values}, {"fields": [], "rows": []})
+
+
 def test_a_number_without_a_value_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         script_data({"x": math.nan})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        chart_data({"data": {"values": [{"x": math.nan}]}})
 
 
 def test_markdown_becomes_html() -> None:
