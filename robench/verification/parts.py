@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,11 @@ _ELSEWHERE: Final = {
 """Fields that are not compared here -> why."""
 _OF_SURFACE: Final = ("surface.key", "surface.rules", "surface.own_key", "surface.splitter")
 """Fields that depend on the code of the surface."""
+_EARLIER_FIRST_EPOCH: Final = re.compile(
+    r"(?P<start>first-epoch: '.*' is the first of its \d+ epochs), so the others did not improve "
+    r"it\. Lower the learning rate, or look at the rule that chose it \((?P<rule>select=\w+)\)\."
+)
+"""The finding of the same name before it said what the later epochs had."""
 _DEVICES: Final = ("cpu", "cuda", "mps")
 """Kinds of devices that may be in a key."""
 
@@ -197,8 +203,14 @@ def reworded_findings(claimed: Sequence[str], real: Sequence[str]) -> list[str]:
     return [
         f"the record has the finding '{each}', and the health checks say '{by_name[_name(each)]}'"
         for each in claimed
-        if by_name.get(_name(each), each) != each
+        if by_name.get(_name(each), each) != each and not _says_the_same(each, by_name[_name(each)])
     ]
+
+
+def _says_the_same(earlier: str, now: str) -> bool:
+    """Return whether a finding is an earlier robench's sentence about the same epochs and rule."""
+    found = _EARLIER_FIRST_EPOCH.fullmatch(earlier)
+    return found is not None and now.startswith(f"{found['start']}, and the rule {found['rule']} ")
 
 
 def _name(finding: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from records import make_record
 
+from robench.models.training_findings import training_findings
 from robench.verification import parts
 
 REGISTERED = ("standard", "rift", "rose", "rose-first")
@@ -67,3 +68,34 @@ def test_findings_and_their_sentences(claimed: list[str], names: int, sentences:
     found = parts.reworded_findings(claimed, [RIGHT])
     assert len(found) == sentences
     assert all("90.0%" in each and "50.0%" in each for each in found)
+
+
+EARLIER = (
+    "first-epoch: 'rift' is the first of its 3 epochs, so the others did not improve it. Lower the "
+    "learning rate, or look at the rule that chose it (select=robust)."
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (("", ""), True),
+        (("3 epochs", "4 epochs"), False),
+        (("select=robust", "select=clean"), False),
+        (("'rift'", "'ascc'"), False),
+        (("Lower", "Raise"), False),
+    ],
+)
+def test_the_earlier_sentence_about_a_first_epoch_says_the_same(
+    change: tuple[str, str], same: bool
+) -> None:
+    """Records of an earlier robench stay verified, if their sentence holds the same facts."""
+    selection = {
+        "kept": 1,
+        "rule": "robust",
+        "epochs": [{"clean": 0.8, "attacked": None}, *[{"clean": 0.7, "attacked": None}] * 2],
+    }
+    card = {"name": "rift", "selection": selection, "dev_examples": 1000}
+    (flag,) = training_findings(card)
+    found = parts.reworded_findings([EARLIER.replace(*change)], [f"{flag.name}: {flag.message}"])
+    assert bool(found) != same
