@@ -149,11 +149,16 @@ def _checked(entry: VerifiedRecord | None) -> str:
 
 
 def _options(records: Sequence[Record]) -> list[list[str]]:
-    """Return option and value for the defense and each attack; an option stands once."""
+    """Return option and value for the defense and each attack; an option stands once.
+
+    The label of the defense is the heading of the page, so its name is enough here.
+    """
     found: dict[str, str] = {}
     for record in records:
-        for plugin in (record.defense, record.attack):
-            if plugin is not None:
-                for name, value in plugin.options.items():
-                    found.setdefault(f"{plugin.label}: {name}", json.dumps(value))
+        plugins = [(record.attack.label, record.attack.options)]
+        if record.defense is not None:
+            plugins.insert(0, (record.defense.name, record.defense.options))
+        for label, options in plugins:
+            for name, value in options.items():
+                found.setdefault(f"{label}: {name}", json.dumps(value))
     return [list(item) for item in found.items()]
