@@ -58,14 +58,14 @@ def command(
             f"There is no board: {BOARDS}/ has no .toml file here. Name one with --board FILE."
         )
     as_json = session_of(ctx).json
-    if check:
-        check_boards(found, as_json, runs)
-        _remark(found)
-        return
     from robench.records.generated import write_pages
     from robench.records.record_files import KnownRecords
 
     known = KnownRecords()
+    if check:
+        check_boards(found, as_json, known, runs)
+        _remark(found, known)
+        return
     written = [(board, page) for board in found for page in write_pages(board, known)]
     if as_json:
         emit([{"board": board, "table": page} for board, page in written])
@@ -75,7 +75,7 @@ def command(
     _remark(found, known)
 
 
-def _remark(boards: Sequence[Path], known: KnownRecords | None = None) -> None:
+def _remark(boards: Sequence[Path], known: KnownRecords) -> None:
     """Say on stderr what looks like a mistake in a board."""
     from robench.records.board_remarks import remarks
     from robench.records.reported import REPORTED
@@ -85,17 +85,17 @@ def _remark(boards: Sequence[Path], known: KnownRecords | None = None) -> None:
             tell(sentence)
 
 
-def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -> None:
+def check_boards(
+    boards: list[Path], as_json: bool, known: KnownRecords, runs: Sequence[Path] = ()
+) -> None:
     """Print how each table differs from its records, and how the records differ from their trials.
 
     Raises:
         RobenchError: a table differs from its records, or a record from its trials.
     """
     from robench.records.generated import check_pages
-    from robench.records.record_files import KnownRecords
     from robench.records.reported import REPORTED
 
-    known = KnownRecords()
     differences = {board: check_pages(board, known) for board in boards}
     trials = _check_trials([board for board in boards if board.name != REPORTED], runs, known)
     pages = [(board, page) for board in boards for page in differences[board]]
