@@ -85,11 +85,15 @@ def learnt_victim(classes: int, scale: float = 1.0) -> Victim:
 
 
 def learnt_jobs(classes: int, count: int) -> list[Job]:
-    """Return examples that no victim was trained on, with one to three substitutes a word."""
+    """Return examples that no victim was trained on, with at most two substitutes a word.
+
+    A third of the words has none, so that a text's verdict is often that it holds. Training rounds
+    in its own way on each kind of processor, and no verdict may be as rare as one text.
+    """
     rng = np.random.default_rng(1000 + classes)
     texts, labels = _texts(rng, classes, count)
     swaps = {
-        word: np.random.default_rng(number).choice(WORDS, 1 + number % 3, replace=False).tolist()
+        word: np.random.default_rng(number).choice(WORDS, number % 3, replace=False).tolist()
         for number, word in enumerate(WORDS)
     }
     swaps = {word: [each for each in found if each != word] for word, found in swaps.items()}

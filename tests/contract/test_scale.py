@@ -30,7 +30,7 @@ SHORT: dict[str, Any] = {
     "population": 6, "iterations": 3, "draws": 48, "max_size": 200, "width": 3, "restarts": 1,
 }  # fmt: skip
 """Options that keep a search short, where an attack has them."""
-EXAMPLES, SLOW = 200, 40
+EXAMPLES, SLOW = 200, 80
 """Attacks with gradients ask text by text, and TextAttack does much beside asking."""
 
 
