@@ -16,6 +16,7 @@ from typing import Any
 from robench._base.reporting import Silent
 from robench._base.seals import SEAL, seal_of
 from robench.evaluation.run import build_request, evaluate
+from robench.records.by_label import count_by_label
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import LETTERS, Record, count
 from robench.records.record_files import read_record, record_paths, write_record
@@ -123,6 +124,7 @@ def follow(record: Record, trials: list[Trial]) -> Record:
     queries = [trial.asked_at_success or 0 for trial in fooled]
     words = [len(trial.changes) for trial in fooled]
     assert record.unknown is not None
+    assert record.by_label is not None
     cost = {
         "asked": sum(trial.asked for trial in ordered),
         "forwarded": sum(trial.forwarded for trial in ordered),
@@ -137,6 +139,7 @@ def follow(record: Record, trials: list[Trial]) -> Record:
             "curves": CurvesPart(
                 queries=draw_curve(queries, query_points()), words=draw_curve(words, word_points())
             ),
+            "by_label": count_by_label([each.label for each in record.by_label], ordered),
             "unknown": record.unknown.model_copy(update=unknown),
             "cost": record.cost.model_copy(update=cost),
             "trials": TrialsPart(sha256=digest_of_trials(ordered, record.cell)),

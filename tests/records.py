@@ -60,12 +60,14 @@ def make_record(
     disbelieved: int | None = 0,
     trained_on: Mapping[str, Any] | None = None,
     unknown: Mapping[str, Any] | None = None,
+    by_label: Mapping[str, tuple[int, int, int, int]] | None = None,
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
     """Return a record with these outcomes. The mappings override fields of its parts.
 
-    ``given`` is the name of a victim that robench did not train.
+    ``given`` is the name of a victim that robench did not train. ``by_label`` holds, for each
+    label, the numbers of its examples, of the answers, of the right ones and of the robust ones.
     """
     label, attack_label = label or defense, attack_label or attack
     return Record(
@@ -116,6 +118,13 @@ def make_record(
         | dict(surface or {}),
         search={"code_sha256": sha("search"), "seed": seed, "budget": None, "precision": "fp32"}
         | dict(search or {}),
+        by_label=None
+        if by_label is None
+        else [
+            dict(zip(("examples", "answered", "right", "robust"), numbers, strict=True))
+            | {"label": label}
+            for label, numbers in by_label.items()
+        ],
         limit=limit,
         outcomes=outcomes,
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),

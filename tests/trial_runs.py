@@ -6,6 +6,7 @@ from pathlib import Path
 
 from records import make_record
 
+from robench.records.by_label import count_by_label
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
@@ -97,7 +98,9 @@ def record_of(
     )
     part = TrialsPart(sha256=digest_of_trials(trials, record.cell))
     ids = digest_of_ids(trial.id for trial in trials)
-    return record.model_copy(update={"ids_digest": ids, "trials": part})
+    by_label = count_by_label(test_set.labels, trials)
+    found = {"ids_digest": ids, "trials": part, "by_label": by_label}
+    return record.model_copy(update=found)
 
 
 def write_trials(root: Path, record: Record, trials: list[Trial]) -> None:

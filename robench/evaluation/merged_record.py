@@ -14,6 +14,7 @@ from robench.records.shard_part import OF_CELL, ShardPart
 
 if TYPE_CHECKING:
     from robench.records.record import VictimPart
+    from robench.records.test_set import TestSet
     from robench.records.unknown_part import UnknownPart
     from robench.search.attack import Trial
     from robench.tasks.example import Example
@@ -23,7 +24,7 @@ def merged_record(
     found: Sequence[FoundPart],
     trials: Sequence[Trial],
     examples: Sequence[Example],
-    attackable: str,
+    test_set: TestSet,
 ) -> Record:
     """Return the record of a cell.
 
@@ -32,7 +33,7 @@ def merged_record(
             first part counts.
         trials: one trial per example, in the order of the examples.
         examples: the judged examples.
-        attackable: the field that was attacked.
+        test_set: the test set that they belong to.
     """
     by_number: dict[int, ShardPart] = {}
     for each in found:
@@ -41,7 +42,7 @@ def merged_record(
     first = parts[0]
     return Record(
         **{name: getattr(first, name) for name in OF_CELL},
-        **parts_of_trials(trials, examples, attackable, first.cell),
+        **parts_of_trials(trials, examples, test_set.attackable, first.cell, test_set.labels),
         victim=_victim(parts),
         unknown=_unknown(parts),
         fresh_draws=fresh_draws_part(_fresh(parts)),

@@ -167,7 +167,7 @@ def _merge_cell(
         total = len(examples)
         raise RobenchError(what_is_missing(parts, cells, missing, shared.damage, total))
     ordered = [joined[example.id] for example in examples]
-    record = merged_record(parts, ordered, examples, test_set.attackable)
+    record = merged_record(parts, ordered, examples, test_set)
     path = RunFolder(out).records / record.file_name
     if not _holds(path, record):
         write_record(path, record)

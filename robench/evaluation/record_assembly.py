@@ -17,6 +17,7 @@ from robench.evaluation.fresh_draws import fresh_draws, fresh_draws_part
 from robench.evaluation.training_surface import trained_on
 from robench.evaluation.unattackable import count_unattackable
 from robench.evaluation.unknown_words import unknown_part
+from robench.records.by_label import count_by_label
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import (
     LETTERS,
@@ -61,7 +62,7 @@ def assemble_record(
     examples, field = cell.test.examples, cell.victim.victim.attackable
     return Record(
         **parts_of_cell(cell),
-        **parts_of_trials(trials, examples, field, cell.key),
+        **parts_of_trials(trials, examples, field, cell.key, cell.victim.victim.labels),
         victim=victim_part(cell),
         unknown=unknown_of(cell, trials, examples),
         fresh_draws=fresh_draws_part(fresh_draws(cell.victim.victim, trials, examples)),
@@ -89,7 +90,11 @@ def parts_of_cell(cell: Cell) -> dict[str, Any]:
 
 
 def parts_of_trials(
-    trials: Sequence[Trial], examples: Sequence[Example], field: str, key: str
+    trials: Sequence[Trial],
+    examples: Sequence[Example],
+    field: str,
+    key: str,
+    labels: Sequence[str],
 ) -> dict[str, Any]:
     """Return the fields of a record that follow from its trials and their texts, by name.
 
@@ -98,6 +103,7 @@ def parts_of_trials(
         examples: the judged examples.
         field: the attackable one.
         key: key of the cell.
+        labels: names of the task's labels, in the order of their numbers.
     """
     outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
     return {
@@ -106,6 +112,7 @@ def parts_of_trials(
         "counts": count(outcomes),
         "disbelieved": sum(trial.disbelieved for trial in trials),
         "curves": _curves_part(trials, examples, field),
+        "by_label": count_by_label(labels, trials),
         "trials": TrialsPart(sha256=digest_of_trials(trials, key)),
     }
 

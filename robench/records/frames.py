@@ -170,6 +170,25 @@ examples that were fooled with them. Rates lie in [0, 1]. ``left_out`` is that o
 """
 
 
+LABEL_COLUMNS: Mapping[str, str] = {
+    "task": "string",
+    "row": "string",
+    "attack": "string",
+    "seed": "Int64",
+    "label": "string",
+    "examples": "Int64",
+    "answered": "Int64",
+    "right": "Int64",
+    "robust": "Int64",
+    "record": "string",
+    "left_out": "string",
+}
+"""Name -> pandas type of the columns of ``Results.by_label``; see ``LabelCounts`` for the counts.
+
+``left_out`` is that of ``cells``.
+"""
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of a run. ``robench.results`` makes it.
@@ -257,6 +276,24 @@ class Results:
         return frame.astype(dict(CURVE_COLUMNS))
 
     @cached_property
+    def by_label(self) -> pd.DataFrame:
+        """One line for each label of each record; see ``LABEL_COLUMNS``.
+
+        Records of an older robench do not count their labels and have no line.
+        """
+        import pandas as pd
+
+        lines = [
+            {"task": record.task.name, "row": record.row, "attack": record.attack.label}
+            | {"seed": record.search.seed, "record": name}
+            | {"left_out": self._tables.get(name, {}).get("left_out")}
+            | label.model_dump()
+            for name, record in self.found.records.items()
+            for label in record.by_label or ()
+        ]
+        return pd.DataFrame(lines, columns=list(LABEL_COLUMNS)).astype(dict(LABEL_COLUMNS))
+
+    @cached_property
     def flags(self) -> pd.DataFrame:
         """One line for each pair of results that do not fit together; see ``Flag``."""
         import pandas as pd
@@ -300,8 +337,9 @@ class Results:
 
 
 def results(folder: str | Path) -> Results:
-    """Return the results of a run as pandas frames: ``.cells``, ``.curves``, ``.flags`` and
-    ``.trials``.
+    """Return the results of a run as pandas frames.
+
+    They are ``.cells``, ``.curves``, ``.by_label``, ``.flags`` and ``.trials``.
 
     A record that cannot be read is left out with a warning.
 

@@ -78,6 +78,12 @@ def meanings_of_sweep() -> str:
 FLAGS = """\
 These results do not fit together. Read the numbers of their rows with care."""
 
+LABELS = """\
+The same accuracies for the examples of each label, as percentages of these examples and as means
+over the seeds. **Answered**: the label that the victim answers without an attack, as a percentage
+of all n examples. A victim that answers one label too often is right on most texts of that label,
+and attacks on these texts seldom succeed. Its accuracy then says less about the words of a text."""
+
 TRADE_OFF = """\
 A row may stand high because it gave up clean accuracy. The table has the rows that have a worst
 case. **Clean accuracy lost** is the number of points below the highest clean accuracy among them.

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field, JsonValue, NonNegativeInt, model_vali
 
 from robench._base.environment import Precision
 from robench.protocol import Protocol
+from robench.records.by_label import LabelCounts, check_sums
 from robench.records.curves import CurvesPart
 from robench.records.fresh_draws import FreshDrawsPart
 from robench.records.part import RecordPart as RecordPart
@@ -33,7 +34,7 @@ from robench.records.unknown_part import UnknownPart
 from robench.search.access import Access
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 """Version of the record's format. ``record_files.MIGRATIONS`` converts older versions."""
 
 LETTERS: Final = {
@@ -256,13 +257,15 @@ class Record(RecordPart):
             (records before schema 5).
         fresh_draws: texts that fooled a randomised victim, asked again with other variants. None
             for other victims, where no text fooled it, and in records before schema 5.
+        by_label: counts for each label of the task, in the order of the labels. None in records
+            before schema 7.
         trials: which trials it was made from. None in records before schema 6.
         cost: time, queries and memory.
         software: versions and device.
         created: time of the last trial, in UTC.
     """
 
-    schema_version: Literal[6] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[7] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
     encoder: EncoderPart | None
@@ -281,6 +284,7 @@ class Record(RecordPart):
     curves: CurvesPart | None = None
     unknown: UnknownPart | None = None
     fresh_draws: FreshDrawsPart | None = None
+    by_label: tuple[LabelCounts, ...] | None = None
     trials: TrialsPart | None = None
     cost: CostPart
     software: SoftwarePart
@@ -299,6 +303,14 @@ class Record(RecordPart):
             )
         if self.curves is not None:
             self.curves.check_total(self.counts.fooled)
+        if self.by_label is not None:
+            check_sums(
+                self.by_label,
+                wrong=self.counts.wrong,
+                fooled=self.counts.fooled,
+                held=self.counts.held + self.counts.held_proved,
+                error=self.counts.error,
+            )
         if self.limit is not None and self.limit >= self.task.examples:
             raise ValueError(
                 f"a limit of {self.limit} has no effect: there are {self.task.examples} examples"

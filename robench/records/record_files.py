@@ -243,12 +243,18 @@ def _add_trials(old: RawRecord) -> RawRecord:
     return old
 
 
+def _add_counts_by_label(old: RawRecord) -> RawRecord:
+    """Convert schema 6, which did not count the examples of each label."""
+    return old
+
+
 MIGRATIONS: dict[int, Callable[[RawRecord], RawRecord]] = {
     1: _add_disbelieved,
     2: _add_core_code,
     3: _add_given_victims,
     4: _add_choices_of_the_protocol,
     5: _add_trials,
+    6: _add_counts_by_label,
 }
 """Schema version -> the function that converts a raw record to the next version."""
 

@@ -12,8 +12,9 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
+from robench.records.label_tables import LabelRow, constant_notes, label_rows
 from robench.records.marks import HEADING, NO_MARKS, Marks
-from robench.records.meanings import EXACT, FLAGS, HEALTH, PAIRED, TRADE_OFF, UNKNOWN
+from robench.records.meanings import EXACT, FLAGS, HEALTH, LABELS, PAIRED, TRADE_OFF, UNKNOWN
 from robench.records.notes import conditions, health_lines, synthetic_notice
 from robench.records.paired import ComparedTable, Comparison, compare_rows
 from robench.records.paired_notes import GROUP, group_notes, seeds_text, uncompared
@@ -47,9 +48,9 @@ def section(
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
     The section holds the table, the health checks, unknown words allowed and forbidden, the flags,
-    clean accuracy beside the worst case, the comparison with the most robust row, every cell, the
-    curves, the comparison with the exact robustness, the conditions, and the records that do not
-    count.
+    accuracy by label, clean accuracy beside the worst case, the comparison with the most robust
+    row, every cell, the curves, the comparison with the exact robustness, the conditions, and the
+    records that do not count.
 
     Args:
         columns: the columns of the table.
@@ -71,6 +72,7 @@ def section(
         ("Health checks", HEALTH, bullets(health_lines(records))),
         ("With and without unknown words", UNKNOWN, _unknown_table(unknown)),
         ("Flags", FLAGS, flags),
+        ("By label", LABELS, _label_table(label_rows(records), columns)),
         ("Clean accuracy and worst case", TRADE_OFF, _trade_off_table(weigh(rows))),
         ("Difference from the most robust row", PAIRED, _comparison_table(compared)),
         ("Every cell", "", _cells_table(records)),
@@ -112,6 +114,7 @@ def _main_part(
     for text in [*group_notes(compared), *(marks.notes(admitted) if checked else [])]:
         lines += [text, ""]
     notes = [*(uncompared(rows) if compared.tests else []), *columns.notes]
+    notes += constant_notes(rows, records)
     for note in [*notes, *training_notes(records), *same_weights_notes(records)]:
         lines += [paragraph(note), ""]
     return lines
@@ -256,6 +259,26 @@ def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
             ABSENT if each.share is None else f"{each.only_with_unknown} ({percent(each.share)} %)",
         ]
         for each in pairs
+    ]
+    return tabulated(body, headings, "pipe", names=2) if body else []
+
+
+def _label_table(found: Sequence[LabelRow], columns: Columns) -> list[str]:
+    attacks = [attack for attack in columns.attacks if any(attack in each.under for each in found)]
+    shown = [columns.headings[columns.attacks.index(attack)] for attack in attacks]
+    headings = ["defense", "label", "examples", "answered", "clean accuracy", *shown]
+    body = [
+        [
+            each.row,
+            each.label,
+            str(each.examples),
+            percent(each.answered),
+            *(
+                ABSENT if share is None else percent(share)
+                for share in (each.clean, *(each.under.get(attack) for attack in attacks))
+            ),
+        ]
+        for each in found
     ]
     return tabulated(body, headings, "pipe", names=2) if body else []
 

@@ -11,6 +11,7 @@ from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.flags import Flag
+from robench.records.label_tables import constant_notes
 from robench.records.marks import Marks
 from robench.records.notes import encoder_data_lines, randomised_lines, synthetic_notice
 from robench.records.paired import compare_rows
@@ -135,6 +136,7 @@ def _notes(
     notes = [
         ACCURACY,
         *columns.notes,
+        *constant_notes(rows, records),
     ]
     if any(len(row.seeds) > 1 for row in rows):
         notes.append(SEVERAL_SEEDS)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from robench._base.errors import RobenchError
+from robench.records.by_label import count_by_label
 from robench.records.certificate import Certificate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import Record
@@ -24,8 +25,16 @@ from robench.search.example_watch import is_too_long, too_long
 
 ROUNDING = 0.01
 """Seconds by which a sum of rounded times may differ; records and logs have three decimals."""
-SCHEMA_WITH_ALL_PARTS: Final = 6
-"""The first version of the format in which no run leaves a part out."""
+SCHEMA_OF_PARTS: Final = {
+    "disbelieved": 6,
+    "curves": 6,
+    "unknown": 6,
+    "trials": 6,
+    "by_label": 7,
+}
+"""Part of a record -> the first version of the format in which every run writes it."""
+SCHEMA_OF_TRIALS: Final = SCHEMA_OF_PARTS["trials"]
+"""The first version whose records name their trials, which hold nothing that robench leaves out."""
 MOST_MEMORY: Final = 2**40
 """Bytes of memory (1 TiB) that no machine of a run has."""
 
@@ -83,24 +92,34 @@ def differences_from_trials(
     if names_other_trials(record, trials):
         found.append("its trials are other ones than those that the record was made from")
     found += time_limit_problems(record, trials)
+    found += _by_label(record, trials)
     return [*found, *_curves(record, trials, texts), *_costs(record, trials)]
 
 
 def missing_parts(record: Record, schema: int) -> list[str]:
-    """Return which parts somebody took out of a record: every run writes them since schema 6.
+    """Return which parts somebody took out of a record that every run writes (``SCHEMA_OF_PARTS``).
 
     Args:
         record: the record.
         schema: version of the format in which its file is written.
     """
-    parts = ("disbelieved", "curves", "unknown", "trials")
-    if schema < SCHEMA_WITH_ALL_PARTS:
-        return []
     return [
         f"'{name}' is missing, and every record of schema {schema} has it"
-        for name in parts
-        if getattr(record, name) is None
+        for name, first in SCHEMA_OF_PARTS.items()
+        if schema >= first and getattr(record, name) is None
     ]
+
+
+def parts_that_may_lack(schema: int) -> frozenset[str]:
+    """Return the parts of a record that a run with an earlier format may not have written.
+
+    Args:
+        schema: version of the format in which the record's file is written.
+    """
+    if schema < SCHEMA_OF_TRIALS:
+        # The version at which each of the other parts came is not known any more.
+        return frozenset(Record.model_fields)
+    return frozenset(name for name, first in SCHEMA_OF_PARTS.items() if schema < first)
 
 
 def time_limit_problems(record: Record, trials: Sequence[Trial]) -> list[str]:
@@ -128,6 +147,18 @@ def _letters(record: Record, trials: Sequence[Trial]) -> list[str]:
     said = f"the letter of {example} is {claimed}, and its trial says {letter}"
     many = f"{len(wrong)} letters are not those of the trials; " if len(wrong) > 1 else ""
     return [many + said]
+
+
+def _by_label(record: Record, trials: Sequence[Trial]) -> list[str]:
+    """Return for which labels the counts are not those of the trials."""
+    if record.by_label is None:
+        return []
+    names = [each.label for each in record.by_label]
+    if any(trial.label >= len(names) for trial in trials):
+        return [f"there are counts for {len(names)} labels, and the trials have more labels"]
+    real = count_by_label(names, trials)
+    wrong = [each.label for each, now in zip(record.by_label, real, strict=True) if each != now]
+    return [f"the counts of the label '{name}' are not those of the trials" for name in wrong]
 
 
 def _curves(record: Record, trials: Sequence[Trial], texts: Mapping[str, str] | None) -> list[str]:

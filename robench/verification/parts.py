@@ -131,7 +131,12 @@ def remade(cell: Cell, record: Record, trials: Sequence[Trial]) -> Record:
 
 
 def part_differences(
-    record: Record, now: Record, *, surface_code: bool, same_numbers: bool, whole: bool
+    record: Record,
+    now: Record,
+    *,
+    surface_code: bool,
+    same_numbers: bool,
+    may_lack: Collection[str] = (),
 ) -> list[str]:
     """Return the fields in which a record differs from the one that its trials give now.
 
@@ -141,8 +146,8 @@ def part_differences(
         surface_code: whether the surface was made by the same code.
         same_numbers: whether the same software and processor answer. Otherwise the answers with
             fresh random variants may differ.
-        whole: whether the record's run measured every part. Otherwise a part that is not there is
-            no difference.
+        may_lack: names of fields that the record's run may not have measured. That such a field is
+            not there is no difference.
     """
     skipped = dict(_ELSEWHERE)
     skipped |= {} if surface_code else dict.fromkeys(_OF_SURFACE, "other code")
@@ -151,18 +156,19 @@ def part_differences(
     theirs, ours = (each.model_dump(mode="json") for each in (record, now))
     return [
         f"'{name}' is {_shown(was)}, and its files give {_shown(new)}"
-        for name, was, new in _differing(theirs, ours, "", whole=whole)
-        if not any(name == each or name.startswith(f"{each}.") for each in skipped)
+        for name, was, new in _differing(theirs, ours, "")
+        if not (was is None and name in may_lack)
+        and not any(name == each or name.startswith(f"{each}.") for each in skipped)
     ]
 
 
-def _differing(was: Any, now: Any, name: str, *, whole: bool) -> Iterator[tuple[str, Any, Any]]:
+def _differing(was: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield the name of each field that differs, with both values."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in sorted({*was, *now}):
             path = f"{name}.{key}" if name else key
-            yield from _differing(was.get(key), now.get(key), path, whole=whole)
-    elif was != now and (whole or was is not None or "." in name):
+            yield from _differing(was.get(key), now.get(key), path)
+    elif was != now:
         yield name, was, now
 
 

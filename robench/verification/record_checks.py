@@ -135,7 +135,7 @@ class RecordVerifier:
             work.trials = claims.in_order(record, stored, ids)
             by_id = None if texts is None else texts.texts
             problems += claims.differences_from_trials(record, work.trials, by_id)
-            problems += free_texts(work.trials, record.search.budget) if work.whole else []
+            problems += free_texts(work.trials, record.search.budget) if work.names_trials else []
             problems += claims.missing_parts(record, work.report.schema)
             if texts is not None:
                 problems += impossible_trials(work.trials, texts, record)
@@ -174,7 +174,7 @@ class RecordVerifier:
         others = parts.same_code(work.record, bench.attack)
         mine, untold = False, work.record.victim.identity is None
         with work.check(KEY) as problems:
-            keys = dict(parts.keys_of(cell, made_from, older=not work.whole))
+            keys = dict(parts.keys_of(cell, made_from, older=not work.names_trials))
             known = work.record.cell in keys
             mine = keys.get(work.record.cell, False)
             problems += work.lowered(own_key=True) if known else []
@@ -183,7 +183,7 @@ class RecordVerifier:
                 others = [*others, "other code of robench's surfaces"]
             if not known and not others:
                 problems.append("the cell's key does not follow from what made the record")
-            if not known and untold and (work.whole or not others):
+            if not known and untold and (work.names_trials or not others):
                 raise NotThere(
                     "its key cannot be computed here, and the record of an earlier version does "
                     "not tell which tokenizer and configuration its victim has"
@@ -210,7 +210,7 @@ class RecordVerifier:
             jobs = list(jobs_of(work, bench, bench.test.examples))
             known = {trial.id: trial for trial in trials}
             answers = ask_again(bench.victim, jobs, known, outside=bench.attack.attack.outside)
-            found, soft = differences(trials, answers, labels, exact=exact, whole=work.whole)
+            found, soft = differences(trials, answers, labels, exact=exact, whole=work.names_trials)
             problems += found
             report.fooled = record.counts.fooled
             report.asked = len(jobs) + sum(bool(t.changes or t.text is not None) for t in trials)
@@ -261,7 +261,7 @@ class RecordVerifier:
                 now,
                 surface_code=code,
                 same_numbers=exact,
-                whole=work.whole,
+                may_lack=claims.parts_that_may_lack(work.report.schema),
             )
             if not exact and record.fresh_draws != now.fresh_draws:
                 raise NotThere(

@@ -62,9 +62,9 @@ class Work(Checking):
         return [name for name, part in parts.items() if part is None]
 
     @property
-    def whole(self) -> bool:
-        """Whether the record is of a version that leaves no part out."""
-        return self.report.schema >= claims.SCHEMA_WITH_ALL_PARTS
+    def names_trials(self) -> bool:
+        """Whether the record is of a version that names its trials."""
+        return self.report.schema >= claims.SCHEMA_OF_TRIALS
 
     def lowered(self, *, own_key: bool = False) -> list[str]:
         """Return a sentence where the schema is below that of the code that made the record.
@@ -74,9 +74,9 @@ class Work(Checking):
         Args:
             own_key: whether the code here gives its key; the hash in the record may be forged.
         """
-        schema, least = self.report.schema, claims.SCHEMA_WITH_ALL_PARTS
+        schema, least = self.report.schema, claims.SCHEMA_OF_TRIALS
         own_code = self.record.search.code_sha256 == source_sha256(*TRIAL_CODE)
-        if self.whole or not (own_key or own_code):
+        if self.names_trials or not (own_key or own_code):
             return []
         return [f"its schema is {schema}, and the code that made it writes schema {least} or more"]
 

@@ -195,8 +195,15 @@ def test_swapped_labels(forged: ForgedRun) -> None:
     def swapped(trial: Trial) -> Trial:
         return trial.model_copy(update={"label": 1 - trial.label})
 
-    forged.forge("pwws", swapped)
+    def with_answer(trial: Trial) -> Trial:
+        assert trial.prediction is not None
+        return swapped(trial).model_copy(update={"prediction": 1 - trial.prediction})
+
+    forged.forge("pwws", with_answer)
     assert "and its text has" in failures(checked(forged))
+    # With the answers as they were, the counts by label cannot be those of the letters.
+    forged.forge("pwws", swapped)
+    assert "the counts for each label add up to" in failures(checked(forged))
 
 
 def test_a_wrong_example_turned_into_held(forged: ForgedRun) -> None:
@@ -281,7 +288,23 @@ def test_forged_curves(forged: ForgedRun) -> None:
     assert "curve over queries" in failures(checked(forged))
 
 
-@pytest.mark.parametrize("part", ["unknown", "curves", "disbelieved", "trained_on", "trials"])
+def test_forged_counts_by_label(forged: ForgedRun) -> None:
+    """A victim that leans towards one label is said to hold as much of the other."""
+    record = forged.record("pwws")
+    assert record.by_label is not None
+    negative, positive = (each.model_dump() for each in record.by_label)
+    robust = [positive["robust"] - 1, negative["robust"] + 1]
+    even = [{**negative, "robust": robust[1]}, {**positive, "robust": robust[0]}]
+    forged.edit("pwws", by_label=even)
+    assert "the counts of the label 'negative' are not those" in failures(checked(forged))
+    names = [{**negative, "label": "positive"}, {**positive, "label": "negative"}]
+    forged.edit("pwws", by_label=names)
+    assert "'by_label' is" in failures(checked(forged))
+
+
+@pytest.mark.parametrize(
+    "part", ["unknown", "curves", "disbelieved", "trained_on", "trials", "by_label"]
+)
 def test_a_part_that_was_removed(forged: ForgedRun, part: str) -> None:
     forged.edit("pwws", **{part: None})
     assert part in failures(checked(forged))
@@ -424,7 +447,7 @@ def test_a_record_of_an_earlier_version_is_verified_with_a_note(forged: ForgedRu
     forged.of_other_code("pwws")
     path = forged.path("pwws")
     data = {**json.loads(path.read_text()), "schema": 5}
-    for name in ("seal", "trials"):
+    for name in ("seal", "trials", "by_label"):
         del data[name]
     del data["victim"]["identity"], data["software"]["foreign_code"]
     del data["search"]["example_seconds"]
@@ -436,12 +459,27 @@ def test_a_record_of_an_earlier_version_is_verified_with_a_note(forged: ForgedRu
     assert "Those of the victim at hand were used" in notes
 
 
+def test_a_record_of_schema_6_need_not_count_its_labels(forged: ForgedRun) -> None:
+    path = forged.path("pwws")
+    data = {**json.loads(path.read_text()), "schema": 6}
+    del data["seal"], data["by_label"]
+    path.write_text(json.dumps(with_seal(data)))
+    report = checked(forged, sample=0.1)
+    assert report.status == "verified", report.sentences("failed")
+    # What is there is compared all the same.
+    data["by_label"] = [
+        {"label": "negative", "examples": 1, "answered": 1, "right": 1, "robust": 1},
+    ]
+    path.write_text(json.dumps(with_seal(data)))
+    assert checked(forged, sample=0.1).status == "failed"
+
+
 @pytest.mark.parametrize("code", [None, "0" * 64])
 def test_a_record_whose_schema_was_lowered(forged: ForgedRun, code: str | None) -> None:
     """Records of schema 5 may lack parts, but the code here, or the key, is not one of theirs."""
     path = forged.path("pwws")
     data = {**json.loads(path.read_text()), "schema": 5}
-    del data["seal"], data["trials"], data["curves"]
+    del data["seal"], data["trials"], data["curves"], data["by_label"]
     if code is not None:
         data["search"]["code_sha256"] = code
     path.write_text(json.dumps(data))

@@ -38,8 +38,14 @@ def sealed(data: dict[str, Any]) -> str:
     return json.dumps(with_seal(data))
 
 
+def of_schema_6(record: Record) -> dict[str, Any]:
+    data: dict[str, Any] = {**raw(record), "schema": 6}
+    del data["by_label"]
+    return data
+
+
 def of_schema_4(record: Record) -> dict[str, Any]:
-    data: dict[str, Any] = {**raw(record), "schema": 4}
+    data: dict[str, Any] = {**of_schema_6(record), "schema": 4}
     del data["trials"]
     del data["protocol"]["unknown"], data["protocol"]["temperature"]
     return data
@@ -190,7 +196,7 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
     record = make_record("WFHP", disbelieved=1)
     new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
     assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (
-        6,
+        7,
         None,
         None,
     )
@@ -199,6 +205,15 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
         "search": record.search.model_copy(update={"code_sha256": None}),
     }
     assert new == record.model_copy(update=update)
+
+
+def test_a_record_of_schema_6_has_no_counts_by_label(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    record = make_record("WFHP", by_label={"a": (3, 4, 3, 2), "b": (1, 0, 0, 0)})
+    path = tmp_path / "old.json"
+    path.write_text(sealed(of_schema_6(record)))
+    assert read_with_schema(path) == (record.model_copy(update={"by_label": None}), 6)
 
 
 def test_a_record_of_schema_4_made_the_usual_choices(make_record: MakeRecord) -> None:
@@ -231,7 +246,7 @@ def test_a_record_of_schema_1_has_no_number_of_disbelieved_claims(
     old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
-    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (6, None, None)
+    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (7, None, None)
 
 
 def test_a_record_that_nobody_could_read_does_not_replace_one(
@@ -277,7 +292,7 @@ def test_readable_records_are_those_that_a_board_reads(
         (b'{"schema": 4, "cell', "it is not JSON"),
         (b"\xff\xfe", "it is not UTF-8 text (byte 0xff in line 1)"),
         (b"[]", "it has no 'schema' number"),
-        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 6. Update robench."),
+        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 7. Update robench."),
         (b'{"schema": 6}', "it has no 'seal', so it was edited or is not whole. Restore it"),
         (b'{"schema": 6, "seal": 1}', "its 'seal' does not fit, so it was damaged or edited"),
         (sealed({"schema": 6}).encode(), "is not valid at 'cell'"),

@@ -10,7 +10,8 @@ import pytest
 from trial_runs import EXAMPLES, TRIALS, write_run
 
 from robench._base.errors import RobenchError
-from robench.records.record import Record
+from robench.records.by_label import LabelCounts
+from robench.records.record import SCHEMA, Record
 from robench.records.run_folder import RunFolder
 from robench.records.stored_trials import MissingTrials, StoredTrials, find_trials
 from robench.records.trials_part import TrialsPart
@@ -188,13 +189,38 @@ def test_costs_that_cannot_be_true(record: Record, training: float, peak: int, n
     assert claims.impossible_costs(record, None, None) == []
 
 
-@pytest.mark.parametrize("part", ["disbelieved", "curves", "unknown", "trials"])
-def test_a_part_that_was_taken_out_of_a_new_record(record: Record, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "first"),
+    [("disbelieved", 6), ("curves", 6), ("unknown", 6), ("trials", 6), ("by_label", 7)],
+)
+def test_a_part_that_was_taken_out_of_a_new_record(record: Record, part: str, first: int) -> None:
     changed = record.model_copy(update={part: None})
-    said = f"'{part}' is missing, and every record of schema 6 has it"
-    assert said in claims.missing_parts(changed, 6)
+    for schema in range(first, SCHEMA + 1):
+        said = f"'{part}' is missing, and every record of schema {schema} has it"
+        assert said in claims.missing_parts(changed, schema)
+        assert part not in claims.parts_that_may_lack(schema)
     # Older runs did not measure it.
-    assert claims.missing_parts(changed, 5) == []
+    assert not any(part in said for said in claims.missing_parts(changed, first - 1))
+    assert part in claims.parts_that_may_lack(first - 1)
+
+
+def test_counts_by_label(record: Record) -> None:
+    assert record.by_label is not None
+    negative, positive = record.by_label
+    assert (negative.robust, positive.robust) == (1, 1)
+    for wrong in (
+        negative.model_copy(update={"robust": 0}),
+        negative.model_copy(update={"answered": 2}),
+    ):
+        (said,) = honest(record.model_copy(update={"by_label": (wrong, positive), "trials": None}))
+        assert said == "the counts of the label 'negative' are not those of the trials"
+    (said,) = honest(record.model_copy(update={"by_label": (negative,), "trials": None}))
+    assert said == "there are counts for 1 labels, and the trials have more labels"
+    more = LabelCounts(label="neutral", examples=0, answered=0, right=0, robust=0)
+    # A label without examples does not show in the trials; the names are those of the task.
+    assert honest(record.model_copy(update={"by_label": (*record.by_label, more)})) == [
+        "its trials are other ones than those that the record was made from"
+    ]
 
 
 def test_a_file_under_another_name() -> None:
