@@ -1,18 +1,9 @@
-"""Parts that several charts share."""
+"""Parts that several charts share. ``site.js`` makes each as wide as its place on the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
-
-SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
-"""What says which Vega-Lite a specification is for. It is a name, and nothing is fetched."""
-RESPONSIVE: Final[dict[str, Any]] = {
-    "$schema": SCHEMA,
-    "width": "container",
-    "autosize": {"type": "fit-x", "contains": "padding"},
-}
-"""Beginning of a specification whose chart is as wide as its place on the page."""
+from typing import Any
 
 
 def rounded(rate: float) -> float:

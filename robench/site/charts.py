@@ -17,7 +17,6 @@ from robench.records.rows import DefenseRow, Gap
 from robench.records.sandwich import Sandwich
 from robench.records.statistics import Score, wilson
 from robench.site.chart_parts import (
-    RESPONSIVE,
     colour,
     percent_axis,
     points_of,
@@ -71,7 +70,6 @@ def intervals(table: Table) -> Chart | None:
     shapes = {"field": "kind", "type": "nominal"}
     tips = ["row", "measure", "accuracy", "low", "high"]
     spec = {
-        **RESPONSIVE,
         "height": 30 * len(rows),
         "data": {"values": values},
         "params": [
@@ -149,7 +147,6 @@ def trade_off(table: Table) -> Chart | None:
     rule = {"type": "rule", "opacity": 0.45}
     tips = [{"field": name} for name in ("row", "clean", "worst", "kind")]
     spec = {
-        **RESPONSIVE,
         "height": 320,
         "data": {"values": values},
         "encoding": {"color": colour("kind")},
@@ -241,7 +238,6 @@ def curves(
     x = {"field": "at most", "type": "quantitative", "title": axis, "scale": scale, **ticks}
     line_style = {"field": by, "type": "nominal"}
     spec = {
-        **RESPONSIVE,
         "height": 240,
         "data": {"values": values},
         "mark": {"type": "line", "interpolate": "step-after", "point": {"size": 18}},
@@ -298,7 +294,6 @@ def certified(sandwiches: Sequence[Sandwich]) -> Chart | None:
     rows = list(dict.fromkeys(each["row"] for each in values))
     order = list(dict.fromkeys(each["what"] for each in values))
     spec = {
-        **RESPONSIVE,
         "height": 14 * len(rows) * len(order),
         "data": {"values": values},
         "encoding": {

@@ -16,7 +16,7 @@ from robench.figures.geometry_points import (
     VictimPoints,
     read_points,
 )
-from robench.site.chart_parts import RESPONSIVE, colour
+from robench.site.chart_parts import colour
 from robench.site.charts import Chart
 from robench.site.words import HowTo, victim_and_seed
 
@@ -98,7 +98,6 @@ def _axis(field: str) -> dict[str, Any]:
 
 def _spec(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        **RESPONSIVE,
         "height": HEIGHT,
         "data": {"values": values},
         "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.75},

@@ -59,7 +59,7 @@ class RowPage:
         examples: adversarial examples, where trials are at hand.
         commands: commands that make the records again; ``remarks`` are about them.
         record_headings, records: the records.
-        options: options of the defense and of the attacks.
+        options: the defense and each attack with all its options.
     """
 
     score_headings: Sequence[str]
@@ -149,16 +149,19 @@ def _checked(entry: VerifiedRecord | None) -> str:
 
 
 def _options(records: Sequence[Record]) -> list[list[str]]:
-    """Return option and value for the defense and each attack; an option stands once.
+    """Return a line with all options for the defense and for each attack that has any.
 
     The label of the defense is the heading of the page, so its name is enough here.
     """
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     for record in records:
         plugins = [(record.attack.label, record.attack.options)]
         if record.defense is not None:
             plugins.insert(0, (record.defense.name, record.defense.options))
         for label, options in plugins:
             for name, value in options.items():
-                found.setdefault(f"{label}: {name}", json.dumps(value))
-    return [list(item) for item in found.items()]
+                found.setdefault(label, {}).setdefault(name, json.dumps(value))
+    return [
+        [label, ", ".join(f"{name} = {value}" for name, value in options.items())]
+        for label, options in found.items()
+    ]

@@ -15,7 +15,6 @@ from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.shown_records import shown_records
 from robench.site.chart_parts import (
-    RESPONSIVE,
     colour,
     percent_axis,
     points_of,
@@ -139,7 +138,6 @@ def _accuracies(defense: str, option: str, rows: Rows) -> Chart | None:
         for value, line, mean in _means(points)
     ]
     spec = {
-        **RESPONSIVE,
         "height": 240,
         "data": {"values": values},
         "mark": {"type": "line", "point": True},
@@ -170,7 +168,6 @@ def _distances(folder: RunFolder, defense: str, option: str, rows: Rows) -> Char
         return None
     title = "relative L2 distance to the pre-trained weights"
     spec = {
-        **RESPONSIVE,
         "height": 240,
         "data": {"values": values},
         "mark": {"type": "line", "point": True},

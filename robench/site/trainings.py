@@ -14,7 +14,7 @@ from robench.records.marks import ABSENT
 from robench.records.record_files import find_records
 from robench.records.run_folder import TRAINING_LOG, RunFolder
 from robench.records.shown_records import shown_records
-from robench.site.chart_parts import RESPONSIVE, colour, points_of, quantity, row_axis
+from robench.site.chart_parts import colour, points_of, quantity, row_axis
 from robench.site.charts import MOST_ROWS, Chart
 from robench.site.geometry import HOW_TO as GEOMETRY_HOW_TO
 from robench.site.geometry import geometry_charts
@@ -141,7 +141,6 @@ def _last_distances(found: Trainings) -> Chart | None:
         return None
     rows = list(dict.fromkeys(str(each["victim"]) for each in values))
     spec = {
-        **RESPONSIVE,
         "height": 20 * len(rows),
         "data": {"values": values},
         "mark": {"type": "point", "filled": True, "size": 50},
@@ -176,7 +175,6 @@ def _epochs(found: Trainings, key: str, title: str) -> Chart | None:
     if not values:
         return None
     spec = {
-        **RESPONSIVE,
         "height": 240,
         "data": {"values": values},
         "mark": {"type": "line", "point": True},

@@ -127,6 +127,9 @@
     };
   }
 
+  // What every chart has, unless it says something else: it is as wide as its place.
+  const everyChart = { width: "container", autosize: { type: "fit-x", contains: "padding" } };
+
   function draw(figure) {
     const place = figure.querySelector(".drawing");
     const spec = JSON.parse(figure.querySelector("script").textContent);
@@ -136,8 +139,8 @@
     }
     const { width } = place.getBoundingClientRect();
     // "ast" makes the charts work without turning text into code.
-    const options = { ast: true, renderer: "svg", actions: false, config: theme(width), tooltip: { theme: isDark.matches ? "dark" : "light" } };
-    return window.vegaEmbed(place, { ...spec, description: place.dataset.title }, options).catch((error) => {
+    const options = { mode: "vega-lite", ast: true, renderer: "svg", actions: false, config: theme(width), tooltip: { theme: isDark.matches ? "dark" : "light" } };
+    return window.vegaEmbed(place, { ...everyChart, ...spec, description: place.dataset.title }, options).catch((error) => {
       place.textContent = `The chart could not be drawn: ${error.message}`;
       console.error(error);
     });
