@@ -226,6 +226,7 @@ def _packed(found: Packed) -> list[str]:
         *lines,
         "Check it before you send it:",
         f"  robench verify {shlex.quote(str(found.path))}{_files_of(found.tasks)}",
+        *_about_files(found.tasks),
     ]
 
 
@@ -234,6 +235,20 @@ def _files_of(tasks: Iterable[str]) -> str:
     from robench.tasks.registry import TASKS
 
     return "".join(f" --task {shlex.quote(each)}" for each in tasks if each not in TASKS.names())
+
+
+def _about_files(tasks: Iterable[str]) -> list[str]:
+    """Return what the options of the user's own files need beside the names; empty without files.
+
+    Records hold the name of a file, but neither its folder nor the options about its columns.
+    """
+    if not _files_of(tasks):
+        return []
+    return [
+        "Records do not know where a file of your own lies. If it is not in the current folder, "
+        "write its path after --task, and add the options about its columns (such as "
+        "--label-column) that the run had."
+    ]
 
 
 @command.command("add", short_help="Copy the records of an archive onto a board.")
@@ -293,4 +308,5 @@ def _added(found: Joined, archive: Path, board: Path) -> list[str]:
         f"  robench leaderboard --board {shown}",
         f"  robench verify {shown} --runs {runs}{named}{_files_of(found.tasks)}",
         f"  robench leaderboard --board {shown}",
+        *_about_files(found.tasks),
     ]

@@ -7,12 +7,17 @@ from collections.abc import Iterable, Sequence
 
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.records.record import PluginPart, Record
+from robench.tasks.resolving import names_own_data
 
 REMARK = (
     "The command says what the records say. Equal records also need the same version of robench "
     "and the same libraries."
 )
 MODEL_REMARK = "The language model is {model}. If it is not the usual one, name it with --lm."
+FILE_REMARK = (
+    "{task} is a file or hub dataset of somebody's own, and records do not hold it. Whoever has it "
+    "writes its path or address there, and adds the options about its columns that the run had."
+)
 GIVEN_REMARK = "robench did not train this victim. Put its folder or hub id in place of VICTIM."
 CONTINUED = " \\\n  "
 WIDTH = 76
@@ -47,6 +52,8 @@ def remarks_of(records: Sequence[Record]) -> list[str]:
     found = [REMARK]
     models = sorted({record.surface.language_model for record in records} - {"none"})
     found += [MODEL_REMARK.format(model=model) for model in models]
+    names = {name for record in records for name in record.task.sources}
+    found += [FILE_REMARK.format(task=name) for name in sorted(names) if names_own_data(name)]
     if any(record.victim.kind != "trained" for record in records):
         found.append(GIVEN_REMARK)
     return found

@@ -37,6 +37,11 @@ def task_name(name: str) -> str:
     return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in last)
 
 
+def names_own_data(task: str) -> bool:
+    """Return whether ``task_name`` gave this name to a file or hub dataset, as records hold it."""
+    return is_own_data(task) or task.startswith(HUB_PREFIX.replace(":", "-"))
+
+
 def all_tasks() -> list[str]:
     """Return what ``--task all`` means: the registered tasks that have training examples."""
     return [name for name in TASKS.names() if TASKS.get(name).train_pools]

@@ -137,6 +137,9 @@ def test_packing_names_the_file_that_verify_needs(judged_whole: Path, tmp_path: 
     )
     assert done.exit_code == 0, done.output
     assert f"  robench verify {archive} --task mine.csv\n" in done.stdout
+    assert "the options about its columns (such as --label-column) that the run had" in " ".join(
+        done.stdout.split()
+    )
 
 
 def test_a_given_victim_that_judged_other_rows_fails(judged_whole: Path, tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_a_victim_that_was_given_is_a_blank_to_fill_in() -> None:
     assert any("in place of VICTIM" in each for each in remarks_of([record]))
 
 
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [({"name": "mine.csv"}, ["mine.csv"]), ({"name": "hf-org-set"}, ["hf-org-set"]), ({}, []),
+     ({"other_test": "test.jsonl"}, ["test.jsonl"])],
+)  # fmt: skip
+def test_a_file_of_somebodys_own_is_no_task(task: dict[str, str], told: list[str]) -> None:
+    """Records hold the name of the file only, so the command alone would not run."""
+    remarks = [each for each in remarks_of([make_record("HH", task=task)]) if "somebody" in each]
+    assert [each.split()[0] for each in remarks] == told
+
+
 def test_records_of_different_options_need_several_commands() -> None:
     records = [make_record("HHHHHHHHHH"), make_record("HHHHHHHHHH", search={"budget": 9})]
     assert len(commands_of(records)) == 2
