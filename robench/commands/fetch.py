@@ -74,7 +74,7 @@ def _fetch(session: Session, encoder: FetchedEncoder, given: Path | None) -> dic
     say = _silent if session.quiet else tell
     done = fetch(encoder, say, given, bars)
     if not session.json:
-        for line in _lines(encoder, done.source):
+        for line in _lines(encoder, done.source, given):
             say_line(line)
     return {
         "name": encoder.name,
@@ -88,10 +88,11 @@ def _silent(_sentence: str) -> None:
     """Say nothing."""
 
 
-def _lines(encoder: FetchedEncoder, source: str) -> Iterable[str]:
+def _lines(encoder: FetchedEncoder, source: str, given: Path | None) -> Iterable[str]:
     """Yield what the user should know afterwards."""
     size = f"{len(encoder.files)} files, {encoder.megabytes} MB"
-    came = f"from {source}" if source else "they were there already"
+    there = "they were there already" + ("" if given is None else ", so --from was not read")
+    came = f"from {source}" if source else there
     yield f"{encoder.name}: {size}, {came}. The SHA-256 of each is the published one."
     yield f"Folder:  {encoder.folder}"
     yield f"Licence: {encoder.licence}"

@@ -193,6 +193,14 @@ def _packed(found: Packed) -> list[str]:
         lines.append(
             f"{what} left out, because no board could take them. The first is {name}: {reason}."
         )
+    if found.limited:
+        number = len(found.limited)
+        what = (
+            "1 record of a limited run is"
+            if number == 1
+            else f"{number} records of limited runs are"
+        )
+        lines.append(f"{what} left out, because the whole run is there.")
     if found.without_digest:
         number = len(found.without_digest)
         what = "1 record comes" if number == 1 else f"{number} records come"

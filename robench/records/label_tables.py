@@ -1,4 +1,4 @@
-"""Accuracy for the examples of each label, and what one constant answer would get."""
+"""Accuracy for the examples of each label, and the rows that are no better than one answer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from robench.records.by_label import LabelCounts
+from robench.records.columns import Columns, listed
+from robench.records.marks import ABSENT
 from robench.records.percent import percent
 from robench.records.record import Record
-from robench.records.rows import DefenseRow
+from robench.records.rows import DefenseRow, Gap
 from robench.records.statistics import Score
+
+_ROUNDING = 1e-9
+"""Shares of examples that differ by less are equal; n would have to be larger than a billion."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,50 @@ def label_rows(records: Iterable[Record]) -> list[LabelRow]:
     return [line for row, members in whole.items() for line in _of_row(row, members)]
 
 
+def label_table(records: Sequence[Record], columns: Columns) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells of the table; the cells are percentages.
+
+    Args:
+        records: the records of a table.
+        columns: its columns. Those without any record here are left out.
+    """
+    found = label_rows(records)
+    shown = [
+        (attack, heading)
+        for attack, heading in zip(columns.attacks, columns.headings, strict=True)
+        if any(attack in each.under for each in found)
+    ]
+    headings = ["defense", "label", "examples", "answered", "clean accuracy"]
+    body = [
+        [
+            each.row,
+            each.label,
+            str(each.examples),
+            percent(each.answered),
+            *map(_share, (each.clean, *(each.under.get(attack) for attack, _ in shown))),
+        ]
+        for each in found
+    ]
+    return [*headings, *(heading for _, heading in shown)], body
+
+
+def _share(share: float | None) -> str:
+    return ABSENT if share is None else percent(share)
+
+
+def left_out_notes(records: Iterable[Record]) -> list[str]:
+    """Return a sentence about the rows that the table leaves out; none if it leaves out all."""
+    records = list(records)
+    shown = {each.row for each in label_rows(records)}
+    missing = sorted({each.row for each in records} - shown)
+    if not shown or not missing:
+        return []
+    return [
+        f"Not counted by label: {listed(missing)}. A record of such a row has an error, or an "
+        "older robench made it."
+    ]
+
+
 def _of_row(row: str, records: Sequence[Record]) -> list[LabelRow]:
     seeds = {record.search.seed: record for record in records}
     attacks: dict[str, dict[int, Record]] = {}
@@ -91,7 +140,7 @@ def _mean(records: Iterable[Record], place: int, name: str) -> float | None:
 
 
 def constant_notes(rows: Sequence[DefenseRow], records: Iterable[Record]) -> list[str]:
-    """Return a sentence about the rows that one constant answer would beat, if there are any.
+    """Return a sentence about the rows that are no better than a constant answer, if there are any.
 
     Args:
         rows: the rows of a table.
@@ -102,24 +151,28 @@ def constant_notes(rows: Sequence[DefenseRow], records: Iterable[Record]) -> lis
         return []
     best = max(_labels(counted), key=lambda each: each.examples)
     share = best.examples / counted.counts.n
-    below = {
-        "in the worst case": _below(share, {row.defense: row.worst for row in rows}),
-        "without an attack": _below(share, {row.defense: row.clean for row in rows}),
+    no_more = {
+        "in the worst case": _no_more(share, {row.defense: row.worst for row in rows}),
+        "without an attack": _no_more(share, {row.defense: row.clean for row in rows}),
     }
-    found = [f"{when} {names}" for when, names in below.items() if names]
+    found = [f"{when} of {names}" for when, names in no_more.items() if names]
     if not found:
         return []
     return [
         f"Always answering '{best.label}' would be right on {best.examples} of "
-        f"{counted.counts.n} examples ({percent(share)} %), under every attack. Fewer are right "
+        f"{counted.counts.n} examples ({percent(share)} %), under every attack. No more are right "
         f"{' and '.join(found)}."
     ]
 
 
-def _below(share: float, scores: Mapping[str, object]) -> str:
-    """Return the rows whose mean is below ``share``, in words; empty if there is none."""
-    known = {row: score.mean for row, score in scores.items() if isinstance(score, Score)}
-    names = [row for row, mean in known.items() if mean < share]
-    if len(names) == len(known) > 1:
-        return "for every row"
-    return f"for {', '.join(names)}" if names else ""
+def _no_more(share: float, scores: Mapping[str, Score | Gap]) -> str:
+    """Return the rows whose mean is not above ``share``, in words; empty if there is none."""
+    # A mean over seeds is a sum of floats, which may lie beside the share that it equals.
+    names = [
+        row
+        for row, score in scores.items()
+        if isinstance(score, Score) and score.mean <= share + _ROUNDING
+    ]
+    if len(names) == len(scores) > 1:
+        return "every row"
+    return listed(names) if names else ""

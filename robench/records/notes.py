@@ -11,6 +11,7 @@ from robench.models.fetched_encoders import training_data_of
 from robench.protocol import Protocol
 from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
+from robench.records.time_notes import time_lines
 from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
@@ -62,6 +63,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *_disbelieved_lines(records),
         f"robench {_values(records, lambda r: r.software.robench)} "
         f"on {_values(records, lambda r: r.software.device)}.",
+        *time_lines(records),
         *_code_lines(records),
     ]
 

@@ -53,9 +53,16 @@ def detectable_sentence(compared: ComparedTable) -> str:
     )
     if compared.detectable is None or compared.detectable >= 1:
         return f"{size} can hardly tell any two rows apart."
+    points = percent(compared.detectable)
+    if compared.tests == 1:
+        return (
+            f"{size} tells the two rows apart with a chance of 80 % if their worst cases truly "
+            f"differ by {points} points. It often misses smaller differences."
+        )
     return (
-        f"{size} tells two rows apart with a chance of 80 % if their worst cases truly differ by "
-        f"{percent(compared.detectable)} points. It often misses smaller differences."
+        f"{size} finds a true difference of {points} points between two worst cases with a chance "
+        "of 80 % or more for about half of the pairs. The other pairs, whose seeds or examples "
+        "differ more, need a larger one."
     )
 
 

@@ -12,7 +12,7 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
-from robench.records.label_tables import LabelRow, constant_notes, label_rows
+from robench.records.label_tables import constant_notes, label_table, left_out_notes
 from robench.records.marks import HEADING, NO_MARKS, Marks
 from robench.records.meanings import EXACT, FLAGS, HEALTH, LABELS, PAIRED, TRADE_OFF, UNKNOWN
 from robench.records.notes import conditions, health_lines, synthetic_notice
@@ -72,7 +72,7 @@ def section(
         ("Health checks", HEALTH, bullets(health_lines(records))),
         ("With and without unknown words", UNKNOWN, _unknown_table(unknown)),
         ("Flags", FLAGS, flags),
-        ("By label", LABELS, _label_table(label_rows(records), columns)),
+        ("By label", LABELS, _label_table(records, columns)),
         ("Clean accuracy and worst case", TRADE_OFF, _trade_off_table(weigh(rows))),
         ("Difference from the most robust row", PAIRED, _comparison_table(compared)),
         ("Every cell", "", _cells_table(records)),
@@ -263,24 +263,10 @@ def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
     return tabulated(body, headings, "pipe", names=2) if body else []
 
 
-def _label_table(found: Sequence[LabelRow], columns: Columns) -> list[str]:
-    attacks = [attack for attack in columns.attacks if any(attack in each.under for each in found)]
-    shown = [columns.headings[columns.attacks.index(attack)] for attack in attacks]
-    headings = ["defense", "label", "examples", "answered", "clean accuracy", *shown]
-    body = [
-        [
-            each.row,
-            each.label,
-            str(each.examples),
-            percent(each.answered),
-            *(
-                ABSENT if share is None else percent(share)
-                for share in (each.clean, *(each.under.get(attack) for attack in attacks))
-            ),
-        ]
-        for each in found
-    ]
-    return tabulated(body, headings, "pipe", names=2) if body else []
+def _label_table(records: Sequence[Record], columns: Columns) -> list[str]:
+    headings, body = label_table(records, columns)
+    lines = tabulated(body, headings, "pipe", names=2) if body else []
+    return [*lines, *(part for note in left_out_notes(records) for part in ("", paragraph(note)))]
 
 
 def _comparison_table(compared: ComparedTable) -> list[str]:

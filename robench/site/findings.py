@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from robench.records.columns import listed
 from robench.records.flags import find_flags
+from robench.records.label_tables import constant_notes
 from robench.records.notes import health_lines
 from robench.records.paired_notes import uncompared
 from robench.records.percent import percent
@@ -16,14 +17,21 @@ MOST_NAMED = 3
 
 
 def findings(table: Table) -> list[str]:
-    """Return sentences about the most robust row, the clean accuracy, and contradictions."""
+    """Return sentences about the most robust row, the clean accuracy, and contradictions.
+
+    What makes a row's number doubtful stands right after it.
+    """
     if table.records and not table.columns.worst_over:
         return _without_search(table)
     whole = [row for row in table.rows if isinstance(row.worst, Score)]
     if not whole:
         return ["No row has a worst case yet."]
     best = whole[0]
-    said = [f"Most robust by the worst case: {best.defense} with {_score(best.worst)} %."]
+    trainings = "one training" if len(best.seeds) == 1 else f"{len(best.seeds)} trainings"
+    score = f"{_score(best.worst)} % ({trainings})"
+    said = [f"Most robust by the worst case: {best.defense} with {score}."]
+    said += _found_on(best.defense, table)
+    said += constant_notes(table.rows, table.records.values())
     said += _told_apart(best, table)
     said += uncompared(table.rows)
     clean = max(table.rows, key=_clean_mean)
@@ -52,19 +60,21 @@ def _without_search(table: Table) -> list[str]:
     return [*said, *_health(table)]
 
 
-def _health(table: Table, best: str | None = None) -> list[str]:
-    """Return sentences on what the health checks found: about the best row, and about all."""
-    records = table.records.values()
-    own = health_lines(each for each in records if each.row == best)
-    every = health_lines(records)
-    said = []
-    if own:
-        number = "a finding" if len(own) == 1 else f"{len(own)} findings"
-        said.append(f"Health checks have {number} on {best}: {own[0]}")
-    if len(every) > len(own):
-        number = "1 finding" if len(every) == 1 else f"{len(every)} findings"
-        said.append(f"Health checks have {number} on the rows of this table. Read them first.")
-    return said
+def _found_on(row: str, table: Table) -> list[str]:
+    """Return a sentence on what the health checks found on a row."""
+    own = health_lines(each for each in table.records.values() if each.row == row)
+    number = "a finding" if len(own) == 1 else f"{len(own)} findings"
+    return [f"Health checks have {number} on {row}: {own[0]}"] if own else []
+
+
+def _health(table: Table, but: str | None = None) -> list[str]:
+    """Return a sentence on how much the health checks found, unless all of it is about one row."""
+    every = health_lines(table.records.values())
+    own = health_lines(each for each in table.records.values() if each.row == but)
+    if len(every) == len(own):
+        return []
+    number = "1 finding" if len(every) == 1 else f"{len(every)} findings"
+    return [f"Health checks have {number} on the rows of this table. Read them first."]
 
 
 def _clean_mean(row: DefenseRow) -> float:

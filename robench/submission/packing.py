@@ -64,6 +64,8 @@ class Packed:
         passed_over: names of links and other files in the victims' folders that belong to no
             victim, so they are not in it.
         tasks: names of the tasks that the records' examples come from, sorted.
+        limited: names of record files of limited runs (``--limit``) that are not in it, because
+            the record of the whole run is.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class Packed:
     checklist: Path | None
     passed_over: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
 
 
 def pack(
@@ -108,7 +111,7 @@ def pack(
     if not target.name.endswith(SUFFIX):
         raise UsageError(f"--out {target}: an archive of a submission ends in '{SUFFIX}'.")
     given = None if answers is None else _answers(answers)
-    records = _records(folder, names)
+    records, limited = _records(folder, names)
     facts = list(records.values())
     certified = certificates_of(folder, facts)
     content, passed_over = _contents(folder, records, certified, victims)
@@ -133,6 +136,7 @@ def pack(
         blank,
         tuple(passed_over),
         tuple(sorted({name for each in records.values() for name in each.task.sources})),
+        limited,
     )
 
 
@@ -158,8 +162,8 @@ def _answers(path: Path) -> dict[str, str]:
         ) from error
 
 
-def _records(folder: RunFolder, names: Sequence[str]) -> dict[str, Record]:
-    """Return the records to pack: file name -> record.
+def _records(folder: RunFolder, names: Sequence[str]) -> tuple[dict[str, Record], tuple[str, ...]]:
+    """Return the records to pack by their file names, and the files of limited runs of the same.
 
     Raises:
         UsageError: there are none, or one cannot reach a board.
@@ -181,6 +185,13 @@ def _records(folder: RunFolder, names: Sequence[str]) -> dict[str, Record]:
     if not records:
         which = f" with {' or '.join(names)} in its name" if names else ""
         raise UsageError(f"'{folder.root}' holds no record{which}, so there is nothing to pack.")
+    whole = {record.cell for record in records.values() if record.limit is None}
+    limited = tuple(
+        name
+        for name, record in records.items()
+        if record.limit is not None and record.cell in whole
+    )
+    records = {name: record for name, record in records.items() if name not in limited}
     refused = refusals(folder, records)
     if refused:
         name, reason = next(iter(refused.items()))
@@ -189,7 +200,7 @@ def _records(folder: RunFolder, names: Sequence[str]) -> dict[str, Record]:
             f"No board takes {name}: {reason}{others} --record packs only the records that you "
             "name."
         )
-    return records
+    return records, limited
 
 
 def _contents(

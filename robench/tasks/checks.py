@@ -173,7 +173,9 @@ def _labels_of_training(task: type[Task], parts: dict[str, Sequence[Example]]) -
         return
     for label, name in enumerate(task.labels):
         if judged[label] and not seen[label]:
-            yield f"Label '{name}' has {judged[label]:,} test examples and no training example."
+            number = judged[label]
+            what = "1 test example" if number == 1 else f"{number:,} test examples"
+            yield f"Label '{name}' has {what} and no training example."
 
 
 def _ids(parts: dict[str, Sequence[Example]]) -> Iterator[str]:

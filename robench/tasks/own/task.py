@@ -136,7 +136,8 @@ class OwnTask(Task):
         for label, count in zip(self.labels, counts, strict=True):
             if count < _LEAST:
                 raise UsageError(
-                    f"Label '{label}' of {self.own.name} has {count} different texts. At least "
+                    f"Label '{label}' of {self.own.name} has {count} different "
+                    f"{'text' if count == 1 else 'texts'}. At least "
                     f"{_LEAST} are needed for train, dev and test. Add rows, remove the label, or "
                     "name a file for the test set with --test-file."
                 )

@@ -211,6 +211,10 @@ def test_the_command_prints_where_the_files_are(made_up_index: Path, tmp_path: P
     again = CliRunner().invoke(main, ["fetch", "made-up", "made-up"])
     assert "they were there already" in again.stdout
     assert again.stdout.count("Folder:") == 1
+    assert "--from" not in again.stdout
+    # A source that nobody read must not look as if it were checked.
+    unread = CliRunner().invoke(main, ["fetch", "made-up", "--from", str(tmp_path)])
+    assert "they were there already, so --from was not read." in unread.stdout
 
 
 def test_the_command_as_json(made_up_index: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -87,26 +88,59 @@ def test_a_constant_answer_that_beats_a_row(make_record: MakeRecord) -> None:
     """Six of ten examples are `pos`; both rows hold five, and seven are right."""
     assert notes(*both(make_record)) == [
         "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
-        "Fewer are right in the worst case for every row."
+        "No more are right in the worst case of every row."
     ]
     strong = make_record("WWWHHHHHHH", defense="strong")
     assert notes(*both(make_record), strong) == [
         "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
-        "Fewer are right in the worst case for even, leans."
+        "No more are right in the worst case of even and leans."
     ]
+
+
+def test_a_row_without_a_worst_case_is_not_among_every_row(make_record: MakeRecord) -> None:
+    """It has no number that could be below; the same holds for an expected row."""
+    records = [*both(make_record), make_record("H" * 10, defense="other", attack="pwws")]
+    for found in (
+        constant_notes(build_rows(records, ["genetic", "pwws"], (), ["genetic"]), records),
+        constant_notes(build_rows(both(make_record), ["genetic"], ["missing"]), records),
+    ):
+        assert [each.rpartition(". ")[2] for each in found] == [
+            "No more are right in the worst case of even and leans."
+        ]
+
+
+def test_equal_numbers_are_no_more(make_record: MakeRecord) -> None:
+    """The mean of three seeds is 42 of 60 examples, and as a float it lies below 42 / 60."""
+    assert fmean(right / 60 for right in (38, 44, 44)) < 42 / 60
+    records = [make_record("H" * 43 + "W" * 17, defense="more")]
+    for seed, right in enumerate((38, 44, 44)):
+        neg = min(right, 42)
+        counts = {"neg": (42, 42, neg, neg), "pos": (18, 18, right - neg, right - neg)}
+        outcomes = "H" * right + "W" * (60 - right)
+        records.append(make_record(outcomes, seed=seed, by_label=counts))
+    (said,) = notes(*records)
+    assert said.endswith(
+        "No more are right in the worst case of standard and without an attack of standard."
+    )
+
+
+def test_a_constant_answer_is_told_as_one(make_record: MakeRecord) -> None:
+    always = make_record("HHHHHHWWWW", by_label={"neg": (4, 0, 0, 0), "pos": (6, 10, 6, 6)})
+    (said,) = notes(always)
+    assert said.startswith("Always answering 'pos' would be right on 6 of 10 examples")
 
 
 def test_a_row_below_the_constant_answer_without_an_attack(make_record: MakeRecord) -> None:
     poor = make_record("WWWWWHHHHH", by_label={"neg": (4, 8, 3, 3), "pos": (6, 2, 2, 2)})
     (said,) = notes(poor)
     assert said.endswith(
-        "Fewer are right in the worst case for standard and without an attack for standard."
+        "No more are right in the worst case of standard and without an attack of standard."
     )
 
 
-def test_nothing_is_said_where_no_row_is_below(make_record: MakeRecord) -> None:
-    exact = make_record("WWWFHHHHHH", by_label={"neg": (4, 5, 3, 2), "pos": (6, 5, 4, 4)})
-    assert notes(exact) == []
+def test_nothing_is_said_where_every_row_has_more(make_record: MakeRecord) -> None:
+    more = make_record("WWWHHHHHHH", by_label={"neg": (4, 5, 3, 3), "pos": (6, 5, 4, 4)})
+    assert notes(more) == []
     # Older records do not say how many examples a label has.
     assert notes(make_record("FFFFFFFFHH")) == []
 
@@ -132,6 +166,18 @@ def test_a_board_shows_the_table_and_the_sentence(make_record: MakeRecord) -> No
         ["leans", "neg", "4", "70.0", "100.0", "100.0"],
         ["leans", "pos", "6", "30.0", "50.0", "16.7"],
     ]
+
+
+def test_a_board_names_the_rows_that_are_not_counted(make_record: MakeRecord) -> None:
+    """Otherwise a row whose counts somebody took out would not be missed."""
+    records = {each.row: each for each in both(make_record)}
+    records["old"] = make_record("WWWFFHHHHH", defense="old")
+    columns = board_columns(["genetic"], records.values())
+    text = "\n".join(section(columns, Admitted(records, {}, {})))
+    assert "Not counted by label: old. A record of such a row has an error, or an older" in text
+    # Without any counts there is no such part at all.
+    old = {"old": records["old"]}
+    assert "by label" not in "\n".join(section(columns, Admitted(old, {}, {}))).lower()
 
 
 def test_the_name_of_a_label_cannot_write_into_a_page(make_record: MakeRecord) -> None:

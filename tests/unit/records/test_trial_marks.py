@@ -27,7 +27,8 @@ def forge(root: Path, record: Record) -> Record:
     """Turn every letter of a record into H, with a seal that fits."""
     outcomes = "H" * len(record.outcomes)
     forged = record.model_copy(
-        update={"outcomes": outcomes, "counts": count(outcomes), "curves": None, "unknown": None}
+        update={"outcomes": outcomes, "counts": count(outcomes)}
+        | dict.fromkeys(("curves", "unknown", "by_label"))
     )
     write_record(RunFolder(root).records / record.file_name, forged)
     return forged

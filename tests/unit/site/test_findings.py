@@ -18,8 +18,10 @@ def said(folder: Path, records: dict[str, Record]) -> list[str]:
 def test_the_best_row_is_named_with_its_interval_and_its_equals(tmp_path: Path) -> None:
     found = said(tmp_path, cells())
     assert found[0].startswith("Most robust by the worst case: rift with 60.0 [")
-    assert found[1] == "The paired test does not tell it apart from standard and mixout."
-    assert found[2].startswith("Most accurate without an attack: standard with 100.0 [")
+    assert found[0].endswith("] % (2 trainings).")
+    assert found[1].startswith("Health checks have a finding on rift: rift, seed 0: saturated")
+    assert found[2] == "The paired test does not tell it apart from standard and mixout."
+    assert found[3].startswith("Most accurate without an attack: standard with 100.0 [")
 
 
 def test_the_most_accurate_row_may_lack_a_worst_case(tmp_path: Path) -> None:
@@ -33,6 +35,23 @@ def test_the_most_accurate_row_may_lack_a_worst_case(tmp_path: Path) -> None:
     assert found[0].startswith("Most robust by the worst case: a with 90.0 [")
     assert found[2] == "dne has no worst case, so no test compares it with other rows."
     assert found[3].startswith("Most accurate without an attack: dne with 100.0 [")
+
+
+def test_what_one_answer_would_get_stands_beside_the_best_row(tmp_path: Path) -> None:
+    """Otherwise a card praises a row that a constant answer would beat."""
+    counts = {"neg": (4, 7, 4, 3), "pos": (6, 3, 3, 2)}
+    found = said(
+        tmp_path,
+        {
+            f"a-{attack}.json": cell("WWWFFHHHHH", "a", attack, by_label=counts)
+            for attack in ("pwws", "genetic")
+        },
+    )
+    assert found[0].endswith("] % (one training).")
+    assert found[1] == (
+        "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
+        "No more are right in the worst case of a."
+    )
 
 
 def test_a_clear_difference_is_said(tmp_path: Path) -> None:
@@ -89,10 +108,9 @@ def test_findings_on_other_rows_are_counted(tmp_path: Path) -> None:
         "Health checks have 2 findings on the rows of this table. Read them first."
     )
     records["good-pwws.json"] = with_findings(records["good-pwws.json"], "first-epoch: yes.")
-    assert said(tmp_path, records)[-2:] == [
-        "Health checks have a finding on good: good, seed 0: first-epoch: yes.",
-        "Health checks have 3 findings on the rows of this table. Read them first.",
-    ]
+    found = said(tmp_path, records)
+    assert found[1] == "Health checks have a finding on good: good, seed 0: first-epoch: yes."
+    assert found[-1] == "Health checks have 3 findings on the rows of this table. Read them first."
 
 
 def test_findings_are_counted_where_nothing_searches(tmp_path: Path) -> None:

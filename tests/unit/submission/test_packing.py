@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from records import make_record
 from saved_victims import victim
 from submissions import members_of, write_cell, write_certified, write_run
 
 from robench._base.errors import RobenchError, UsageError
+from robench.cli import main
 from robench.records.record import Record
+from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.submission import packing
 from robench.submission.packing import pack
@@ -57,6 +61,29 @@ def test_named_records_only(tmp_path: Path) -> None:
     assert not any("genetic" in name for name in members_of(found.path))
     with pytest.raises(UsageError, match="holds no record with nosuch in its name"):
         pack(tmp_path / "run", names=("nosuch",))
+
+
+def test_a_limited_run_beside_the_whole_one_is_left_out(tmp_path: Path) -> None:
+    """Whoever tried with --limit and then ran the same without it has both records."""
+    run = tmp_path / "run"
+    whole = write_cell(run, "WFHH")
+    task = {"digest": whole.task.digest}
+    short = make_record("WF", limit=2, examples=4, task=task)
+    write_record(RunFolder(run).records / short.file_name, short)
+    found = pack(run)
+    assert found.records == (whole.file_name,)
+    assert found.limited == (short.file_name,)
+    assert short.file_name not in " ".join(members_of(found.path))
+    done = CliRunner().invoke(main, ["submit", "pack", str(run), "--out", str(tmp_path / "b.zip")])
+    said = " ".join(done.stdout.split())
+    assert "1 record of a limited run is left out, because the whole run is there." in said
+    # Of another cell the whole run is missing, so it is refused as before.
+    other = make_record(
+        "WF", limit=2, examples=4, attack="pwws", task={"digest": whole.task.digest}
+    )
+    write_record(RunFolder(run).records / other.file_name, other)
+    with pytest.raises(UsageError, match="Only 2 of 4 examples were judged"):
+        pack(run)
 
 
 def test_the_checklist_beside_the_archive_is_filled_in_and_never_replaced(tmp_path: Path) -> None:

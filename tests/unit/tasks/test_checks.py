@@ -123,7 +123,7 @@ def test_training_needs_two_labels_and_every_judged_one() -> None:
     assert "All training examples have the same label" in fault(splits_of(train=one))
     three = type("Three", (Films,), {"labels": ("bad", "good", "odd")})
     odd = changed("test", label=2)
-    assert "Label 'odd' has 1 test examples and no training example." in fault(
+    assert "Label 'odd' has 1 test example and no training example." in fault(
         splits_of(**odd), three
     )
     check_splits("films", three, splits_of(**odd), training=False)
