@@ -152,16 +152,16 @@ def constant_notes(rows: Sequence[DefenseRow], records: Iterable[Record]) -> lis
     best = max(_labels(counted), key=lambda each: each.examples)
     share = best.examples / counted.counts.n
     no_more = {
-        "in the worst case": _no_more(share, {row.defense: row.worst for row in rows}),
-        "without an attack": _no_more(share, {row.defense: row.clean for row in rows}),
+        "the worst case": _no_more(share, {row.defense: row.worst for row in rows}),
+        "the clean accuracy": _no_more(share, {row.defense: row.clean for row in rows}),
     }
-    found = [f"{when} of {names}" for when, names in no_more.items() if names]
+    found = [f"{what} of {names}" for what, names in no_more.items() if names]
     if not found:
         return []
     return [
         f"Always answering '{best.label}' would be right on {best.examples} of "
-        f"{counted.counts.n} examples ({percent(share)} %), under every attack. No more are right "
-        f"{' and '.join(found)}."
+        f"{counted.counts.n} examples ({percent(share)} %), under every attack. That is at least "
+        f"as much as {' and '.join(found)}."
     ]
 
 

@@ -88,12 +88,12 @@ def test_a_constant_answer_that_beats_a_row(make_record: MakeRecord) -> None:
     """Six of ten examples are `pos`; both rows hold five, and seven are right."""
     assert notes(*both(make_record)) == [
         "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
-        "No more are right in the worst case of every row."
+        "That is at least as much as the worst case of every row."
     ]
     strong = make_record("WWWHHHHHHH", defense="strong")
     assert notes(*both(make_record), strong) == [
         "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
-        "No more are right in the worst case of even and leans."
+        "That is at least as much as the worst case of even and leans."
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_row_without_a_worst_case_is_not_among_every_row(make_record: MakeReco
         constant_notes(build_rows(both(make_record), ["genetic"], ["missing"]), records),
     ):
         assert [each.rpartition(". ")[2] for each in found] == [
-            "No more are right in the worst case of even and leans."
+            "That is at least as much as the worst case of even and leans."
         ]
 
 
@@ -120,7 +120,7 @@ def test_equal_numbers_are_no_more(make_record: MakeRecord) -> None:
         records.append(make_record(outcomes, seed=seed, by_label=counts))
     (said,) = notes(*records)
     assert said.endswith(
-        "No more are right in the worst case of standard and without an attack of standard."
+        "That is at least as much as the worst case of standard and the clean accuracy of standard."
     )
 
 
@@ -134,7 +134,7 @@ def test_a_row_below_the_constant_answer_without_an_attack(make_record: MakeReco
     poor = make_record("WWWWWHHHHH", by_label={"neg": (4, 8, 3, 3), "pos": (6, 2, 2, 2)})
     (said,) = notes(poor)
     assert said.endswith(
-        "No more are right in the worst case of standard and without an attack of standard."
+        "That is at least as much as the worst case of standard and the clean accuracy of standard."
     )
 
 

@@ -50,7 +50,7 @@ def test_what_one_answer_would_get_stands_beside_the_best_row(tmp_path: Path) ->
     assert found[0].endswith("] % (one training).")
     assert found[1] == (
         "Always answering 'pos' would be right on 6 of 10 examples (60.0 %), under every attack. "
-        "No more are right in the worst case of a."
+        "That is at least as much as the worst case of a."
     )
 
 
