@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import ceil, floor
 from typing import Any
 
 
@@ -24,6 +25,15 @@ def percent_axis(field: str, title: str) -> dict[str, Any]:
 def quantity(field: str, title: str) -> dict[str, Any]:
     """Return a channel over the range of its values."""
     scale = {"zero": False, "nice": True, "padding": 25}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale}
+
+
+def percent_between(field: str, title: str, values: Iterable[float]) -> dict[str, Any]:
+    """Return a channel over a part of the range of percent that holds ``values`` with some room."""
+    least, most = min(values := list(values)), max(values)
+    room = max(1.0, 0.1 * (most - least))
+    domain = [max(0, floor(least - room)), min(100, ceil(most + room))]
+    scale = {"domain": domain, "nice": True}
     return {"field": field, "type": "quantitative", "title": title, "scale": scale}
 
 

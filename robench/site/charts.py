@@ -19,8 +19,8 @@ from robench.records.statistics import Score, wilson
 from robench.site.chart_parts import (
     colour,
     percent_axis,
+    percent_between,
     points_of,
-    quantity,
     rounded,
     row_axis,
 )
@@ -118,6 +118,11 @@ def _scores_of(row: DefenseRow) -> Iterable[dict[str, Any]]:
             }
 
 
+def _ends(values: Iterable[Mapping[str, Any]], name: str) -> list[float]:
+    """Return the ends of the intervals of a score."""
+    return [each[f"{name} {end}"] for each in values for end in ("low", "high")]
+
+
 def trade_off(table: Table) -> Chart | None:
     """Return worst case over clean accuracy, one point for each row (Figure 4)."""
     weighed = {each.row: each for each in table.trade_offs}
@@ -143,7 +148,8 @@ def trade_off(table: Table) -> Chart | None:
                 "worst high": rounded(high),
             }
         )
-    x, y = quantity("clean", "clean accuracy, %"), quantity("worst", "worst case, %")
+    x = percent_between("clean", "clean accuracy, %", _ends(values, "clean"))
+    y = percent_between("worst", "worst case, %", _ends(values, "worst"))
     rule = {"type": "rule", "opacity": 0.45}
     tips = [{"field": name} for name in ("row", "clean", "worst", "kind")]
     spec = {
@@ -154,7 +160,7 @@ def trade_off(table: Table) -> Chart | None:
             {
                 "mark": rule,
                 "encoding": {
-                    "x": quantity("clean low", "clean accuracy, %"),
+                    "x": {**x, "field": "clean low"},
                     "x2": {"field": "clean high"},
                     "y": y,
                 },
@@ -163,7 +169,7 @@ def trade_off(table: Table) -> Chart | None:
                 "mark": rule,
                 "encoding": {
                     "x": x,
-                    "y": quantity("worst low", "worst case, %"),
+                    "y": {**y, "field": "worst low"},
                     "y2": {"field": "worst high"},
                 },
             },

@@ -63,8 +63,11 @@ def _without_search(table: Table) -> list[str]:
 def _found_on(row: str, table: Table) -> list[str]:
     """Return a sentence on what the health checks found on a row."""
     own = health_lines(each for each in table.records.values() if each.row == row)
+    if not own:
+        return []
     number = "a finding" if len(own) == 1 else f"{len(own)} findings"
-    return [f"Health checks have {number} on {row}: {own[0]}"] if own else []
+    first = own[0].removeprefix(f"{row}, ")
+    return [f"Health checks have {number} on {row}: {first}"]
 
 
 def _health(table: Table, but: str | None = None) -> list[str]:

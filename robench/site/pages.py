@@ -20,6 +20,7 @@ from robench.site.charts import MOST_ROWS, Chart, certified, curves, intervals, 
 from robench.site.example_data import NO_EXAMPLES, Examples
 from robench.site.findings import findings
 from robench.site.rendering import markdown_html, render
+from robench.site.row_names import with_short_names
 from robench.site.row_pages import row_charts, row_page
 from robench.site.tables import Table, row_views, score_columns, slug
 from robench.site.trainings import TrainingPage, training_page
@@ -101,7 +102,8 @@ def run_page(table: Table, row: str) -> str:
 def table_charts(table: Table) -> list[Chart]:
     """Return the charts of a table: scores, trade-off, curves of its best rows, certificates."""
     found = [intervals(table), trade_off(table), *_best_curves(table), certified(table.sandwiches)]
-    return [each for each in found if each is not None]
+    charts = [each for each in found if each is not None]
+    return with_short_names(charts, [row.defense for row in table.rows])
 
 
 def _best_curves(table: Table) -> Iterator[Chart | None]:

@@ -19,7 +19,7 @@ def test_the_best_row_is_named_with_its_interval_and_its_equals(tmp_path: Path) 
     found = said(tmp_path, cells())
     assert found[0].startswith("Most robust by the worst case: rift with 60.0 [")
     assert found[0].endswith("] % (2 trainings).")
-    assert found[1].startswith("Health checks have a finding on rift: rift, seed 0: saturated")
+    assert found[1].startswith("Health checks have a finding on rift: seed 0: saturated")
     assert found[2] == "The paired test does not tell it apart from standard and mixout."
     assert found[3].startswith("Most accurate without an attack: standard with 100.0 [")
 
@@ -90,7 +90,7 @@ def test_what_health_checks_found_on_the_best_row_is_said(tmp_path: Path) -> Non
     for name in "ab":
         other = cell("HHHHHHHHHF" if name == "a" else "FFFFHHHHHF", name, "genetic")
         records[f"{name}-genetic.json"] = other
-    assert any("a finding on a: a, seed 0: chance" in each for each in said(tmp_path, records))
+    assert any("a finding on a: seed 0: chance" in each for each in said(tmp_path, records))
 
 
 def with_findings(record: Record, *found: str) -> Record:
@@ -109,7 +109,7 @@ def test_findings_on_other_rows_are_counted(tmp_path: Path) -> None:
     )
     records["good-pwws.json"] = with_findings(records["good-pwws.json"], "first-epoch: yes.")
     found = said(tmp_path, records)
-    assert found[1] == "Health checks have a finding on good: good, seed 0: first-epoch: yes."
+    assert found[1] == "Health checks have a finding on good: seed 0: first-epoch: yes."
     assert found[-1] == "Health checks have 3 findings on the rows of this table. Read them first."
 
 
