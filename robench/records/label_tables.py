@@ -44,8 +44,9 @@ class LabelRow:
 def label_rows(records: Iterable[Record]) -> list[LabelRow]:
     """Return one line for each row and label, in the order of the rows and of the labels.
 
-    Left out are rows of which a record has errors or does not count its labels. So is an attack
-    that searches for nothing, and an attack without a record of each seed of the row.
+    Left out are rows of which a record has errors or does not count its labels, and rows whose
+    records do not have the same labels and examples. So is an attack that searches for nothing, and
+    an attack without a record of each seed of the row.
     """
     rows: dict[str, list[Record]] = {}
     for record in records:
@@ -54,6 +55,7 @@ def label_rows(records: Iterable[Record]) -> list[LabelRow]:
         row: members
         for row, members in sorted(rows.items())
         if all(each.by_label is not None and not each.counts.error for each in members)
+        and len({tuple((each.label, each.examples) for each in _labels(r)) for r in members}) == 1
     }
     return [line for row, members in whole.items() for line in _of_row(row, members)]
 
@@ -97,8 +99,8 @@ def left_out_notes(records: Iterable[Record]) -> list[str]:
     if not shown or not missing:
         return []
     return [
-        f"Not counted by label: {listed(missing)}. A record of such a row has an error, or an "
-        "older robench made it."
+        f"Not counted by label: {listed(missing)}. A record of such a row has an error, an older "
+        "robench made it, or it has other labels than the others."
     ]
 
 

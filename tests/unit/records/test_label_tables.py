@@ -75,6 +75,17 @@ def test_a_row_with_an_older_record_or_an_error_is_left_out(make_record: MakeRec
     assert label_rows([]) == []
 
 
+def test_records_of_other_labels_are_no_row(make_record: MakeRecord) -> None:
+    """Such records are no result of robench, and they must not end in a traceback."""
+    first = make_record("WWWFFHHHHH", by_label=LEANING)
+    for other in (
+        {"neg": (10, 10, 7, 5)},
+        {"pos": (6, 3, 3, 1), "neg": (4, 7, 4, 4)},
+        {"neg": (5, 7, 4, 4), "pos": (5, 3, 3, 1)},
+    ):
+        assert label_rows([first, make_record("WWWFFHHHHH", by_label=other, seed=1)]) == []
+
+
 def test_a_label_without_examples_has_no_share(make_record: MakeRecord) -> None:
     found = label_rows([make_record("FH", by_label={"a": (2, 2, 2, 1), "b": (0, 0, 0, 0)})])
     assert [(each.clean, each.under["genetic"]) for each in found] == [(1.0, 0.5), (None, None)]
@@ -174,7 +185,9 @@ def test_a_board_names_the_rows_that_are_not_counted(make_record: MakeRecord) ->
     records["old"] = make_record("WWWFFHHHHH", defense="old")
     columns = board_columns(["genetic"], records.values())
     text = "\n".join(section(columns, Admitted(records, {}, {})))
-    assert "Not counted by label: old. A record of such a row has an error, or an older" in text
+    assert (
+        "Not counted by label: old. A record of such a row has an error, an older robench" in text
+    )
     # Without any counts there is no such part at all.
     old = {"old": records["old"]}
     assert "by label" not in "\n".join(section(columns, Admitted(old, {}, {}))).lower()
