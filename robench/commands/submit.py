@@ -241,8 +241,10 @@ def _packed(found: Packed) -> list[str]:
 def _files_of(tasks: Iterable[str]) -> str:
     """Return the options of ``robench verify`` that name the user's own files."""
     from robench.tasks.registry import TASKS
+    from robench.tasks.resolving import is_of_hub
 
-    return "".join(f" --task {shlex.quote(each)}" for each in tasks if each not in TASKS.names())
+    own = (each for each in tasks if each not in TASKS.names() and not is_of_hub(each))
+    return "".join(f" --task {shlex.quote(each)}" for each in own)
 
 
 def _about_files(tasks: Iterable[str]) -> list[str]:
@@ -250,13 +252,21 @@ def _about_files(tasks: Iterable[str]) -> list[str]:
 
     Records hold the name of a file, but neither its folder nor the options about its columns.
     """
-    if not _files_of(tasks):
-        return []
-    return [
-        "Records do not know where a file of your own lies. If it is not in the current folder, "
-        "write its path after --task, and add the options about its columns (such as "
-        "--label-column) that the run had."
+    from robench.tasks.resolving import is_of_hub
+
+    lines = [
+        f"{one_line(each, NAME)} came from the hub, which 'robench verify' does not read. Records "
+        "about it stay claimed."
+        for each in tasks
+        if is_of_hub(each)
     ]
+    if _files_of(tasks):
+        lines.append(
+            "Records do not know where a file of your own lies. If it is not in the current "
+            "folder, write its path after --task, and add the options about its columns (such as "
+            "--label-column) that the run had."
+        )
+    return lines
 
 
 @command.command("add", short_help="Copy the records of an archive onto a board.")

@@ -1,7 +1,7 @@
 """A record's counts for each label: how many of its examples are right, and how many hold.
 
 Two victims with the same accuracy differ if one of them answers nearly always the same label. Such
-a victim is right on most texts of that label, and few attacks change what it says.
+a victim is right on most texts of that label, and attacks succeed less often there than elsewhere.
 """
 
 from __future__ import annotations

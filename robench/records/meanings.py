@@ -82,7 +82,8 @@ LABELS = """\
 The same accuracies for the examples of each label, as percentages of these examples and as means
 over the seeds. **Answered**: the label that the victim answers without an attack, as a percentage
 of all n examples. A victim that answers one label too often is right on most texts of that label,
-and attacks on these texts seldom succeed. Its accuracy then says less about the words of a text."""
+and attacks succeed less often there than on the other texts. Its accuracy then says less about the
+words of a text."""
 
 TRADE_OFF = """\
 A row may stand high because it gave up clean accuracy. The table has the rows that have a worst

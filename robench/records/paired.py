@@ -49,8 +49,8 @@ class ComparedTable:
         tests: number of pairs of rows, each of which was tested once.
         seeds: the smallest and the largest number of seeds of the rows.
         examples: number of test examples.
-        detectable: true difference of two worst cases, in [0, 1], that such a table tells apart
-            with a chance of 80 %. It is that of the pair of rows in the middle.
+        detectable: true difference of two worst cases, in [0, 1], that the test of the pair of rows
+            in the middle finds with a chance of 80 %. Other pairs need more or less.
     """
 
     comparisons: tuple[Comparison, ...] = ()

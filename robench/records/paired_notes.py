@@ -59,10 +59,12 @@ def detectable_sentence(compared: ComparedTable) -> str:
             f"{size} tells the two rows apart with a chance of 80 % if their worst cases truly "
             f"differ by {points} points. It often misses smaller differences."
         )
+    others = "may need a larger one"
+    if compared.seeds[1] > 1:
+        others = "may need a far larger one, because their seeds differ more"
     return (
         f"{size} finds a true difference of {points} points between two worst cases with a chance "
-        "of 80 % or more for about half of the pairs. The other pairs, whose seeds or examples "
-        "differ more, need a larger one."
+        f"of 80 % or more for at least half of the pairs. Other pairs {others}."
     )
 
 

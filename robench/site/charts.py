@@ -189,8 +189,9 @@ def trade_off(table: Table) -> Chart | None:
         ],
     }
     words = (
-        "Each point is a row. A row further right is more accurate without an attack, and a row "
-        "further up is more robust. The lines are 95 % intervals."
+        "Each point is a row, and the axes show a part of the range. A row further right is more "
+        "accurate without an attack, and a row further up is more robust. The lines are 95 % "
+        "intervals."
     )
     return Chart("trade-off", "Clean accuracy and worst case", words, spec)
 

@@ -27,8 +27,7 @@ def findings(table: Table) -> list[str]:
     if not whole:
         return ["No row has a worst case yet."]
     best = whole[0]
-    trainings = "one training" if len(best.seeds) == 1 else f"{len(best.seeds)} trainings"
-    score = f"{_score(best.worst)} % ({trainings})"
+    score = f"{_score(best.worst)} % ({_seeds_of(best, table)})"
     said = [f"Most robust by the worst case: {best.defense} with {score}."]
     said += _found_on(best.defense, table)
     said += constant_notes(table.rows, table.records.values())
@@ -57,7 +56,17 @@ def _without_search(table: Table) -> list[str]:
             f"The rows are right on {low} to {high} % of the examples. No test of this table "
             "compares them; 'robench compare' makes one for two rows."
         )
-    return [*said, *_health(table)]
+    return [*said, *constant_notes(table.rows, table.records.values()), *_health(table)]
+
+
+def _seeds_of(row: DefenseRow, table: Table) -> str:
+    """Return how many trainings a row is the mean of, or how many seeds of the search."""
+    records = table.records.values()
+    trained = all(each.victim.kind == "trained" for each in records if each.row == row.defense)
+    number, noun = len(row.seeds), "training" if trained else "seed of the search"
+    if number == 1:
+        return f"one {noun}"
+    return f"{number} {noun.replace('training', 'trainings').replace('seed', 'seeds')}"
 
 
 def _found_on(row: str, table: Table) -> list[str]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from robench.site.charts import Chart
 
+_LABEL = re.compile(r"[^()]*[^() ](?P<options>\([^()]+\))")
+"""The label of a defense with options."""
+
 
 def shared_options(rows: Iterable[str]) -> str:
     """Return the options that the labels of all rows end with; empty if they differ.
 
     ``"(train_examples=4000)"`` for ``rift(train_examples=4000)`` and
-    ``standard(train_examples=4000)``. One row alone shares nothing.
+    ``standard(train_examples=4000)``. One row alone shares nothing, and neither does a row such as
+    ``my-model (given)``, or one whose label has several brackets.
     """
     labels = list(rows)
-    first = labels[0] if len(labels) > 1 else ""
-    ending = first[first.index("(") :] if first.endswith(")") and "(" in first else ""
-    if not ending or not all(each.endswith(ending) and each != ending for each in labels):
-        return ""
-    return ending if len({each.removesuffix(ending) for each in labels}) == len(labels) else ""
+    found = {_LABEL.fullmatch(label) for label in labels}
+    endings = {match["options"] if match else "" for match in found}
+    return endings.pop() if len(labels) > 1 and len(endings) == 1 else ""
 
 
 def with_short_names(charts: Iterable[Chart], rows: Iterable[str]) -> list[Chart]:
@@ -42,7 +45,7 @@ def _renamed(chart: Chart, names: Mapping[str, str], ending: str) -> Chart:
     spec = _replaced(chart.spec, names)
     if spec == chart.spec:
         return chart
-    words = f"{chart.words} All rows have the option {ending.strip('()')}."
+    words = f"{chart.words} The names of all rows end with {ending}, which is left out here."
     return replace(chart, spec=spec, words=words)
 
 

@@ -39,7 +39,12 @@ def task_name(name: str) -> str:
 
 def names_own_data(task: str) -> bool:
     """Return whether ``task_name`` gave this name to a file or hub dataset, as records hold it."""
-    return is_own_data(task) or task.startswith(HUB_PREFIX.replace(":", "-"))
+    return is_own_data(task) or is_of_hub(task)
+
+
+def is_of_hub(task: str) -> bool:
+    """Return whether ``task_name`` gave this name to a hub dataset."""
+    return task.startswith(HUB_PREFIX.replace(":", "-"))
 
 
 def all_tasks() -> list[str]:

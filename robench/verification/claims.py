@@ -155,8 +155,11 @@ def _by_label(record: Record, trials: Sequence[Trial]) -> list[str]:
         return []
     names = [each.label for each in record.by_label]
     if any(trial.label >= len(names) for trial in trials):
-        return [f"there are counts for {len(names)} labels, and the trials have more labels"]
-    real = count_by_label(names, trials)
+        return ["the trials have more labels than its counts by label"]
+    try:
+        real = count_by_label(names, trials)
+    except ValueError:
+        return ["labels, answers and verdicts of its trials contradict each other"]
     wrong = [each.label for each, now in zip(record.by_label, real, strict=True) if each != now]
     return [f"the counts of the label '{name}' are not those of the trials" for name in wrong]
 

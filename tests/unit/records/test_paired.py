@@ -166,8 +166,8 @@ def test_the_sentences_name_the_correction_and_what_can_be_told(make_record: Mak
     assert found.detectable == pytest.approx(0.2165 * (2.394 + 0.842), rel=1e-3)
     assert detectable_sentence(found) == (
         "With n = 8, 1 seed and 3 pairs of rows, this table finds a true difference of 70.1 points "
-        "between two worst cases with a chance of 80 % or more for about half of the pairs. The "
-        "other pairs, whose seeds or examples differ more, need a larger one."
+        "between two worst cases with a chance of 80 % or more for at least half of the pairs. "
+        "Other pairs may need a larger one."
     )
     assert (
         "for these trainings only, corrected by Holm for all 3 pairs of rows."

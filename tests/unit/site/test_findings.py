@@ -54,6 +54,27 @@ def test_what_one_answer_would_get_stands_beside_the_best_row(tmp_path: Path) ->
     )
 
 
+def test_what_one_answer_would_get_stands_on_a_table_without_a_search(tmp_path: Path) -> None:
+    counts = {"neg": (4, 7, 4, 4), "pos": (6, 3, 3, 3)}
+    none = cell("WWWHHHHHHH", "a", "none", searches=False, by_label=counts)
+    other = cell("WWWWWHHHHH", "b", "none", searches=False)
+    board = write_toy_board(tmp_path, {"a-none.json": none, "b-none.json": other})
+    board.write_text(board.read_text().replace('["pwws", "genetic"]', '["none"]'))
+    found = findings(board_table(board))
+    assert any(each.endswith("at least as much as the clean accuracy of b.") for each in found)
+
+
+def test_a_row_that_robench_did_not_train_has_seeds_of_the_search(tmp_path: Path) -> None:
+    records = {
+        f"{attack}-{seed}.json": cell("HHHHHHHFFF", "x", attack, seed, given="mine")
+        for attack in ("pwws", "genetic")
+        for seed in (0, 1)
+    }
+    board = write_toy_board(tmp_path, records)
+    board.write_text(board.read_text().replace('["standard", "missing"]', '["mine (given)"]'))
+    assert findings(board_table(board))[0].endswith("] % (2 seeds of the search).")
+
+
 def test_a_clear_difference_is_said(tmp_path: Path) -> None:
     records = {}
     for attack in ("pwws", "genetic"):

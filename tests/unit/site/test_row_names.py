@@ -25,7 +25,10 @@ from robench.site.tables import board_table
         (["rift", "standard"], ""),
         (["rift(n=4)"], ""),
         (["(n=4)", "rift(n=4)"], ""),
-        (["my-model (given)", "other (given)"], "(given)"),
+        (["my-model (given)", "other (given)"], ""),
+        (["a(w=(1, 2))", "b(w=(1, 2))"], ""),
+        (["a(n=4)+ascc(n=4)", "b(n=4)+ascc(n=4)"], ""),
+        (["a(n=4, m=1)", "b(n=4, m=1)"], "(n=4, m=1)"),
         ([], ""),
     ],
 )
@@ -45,7 +48,7 @@ def test_only_whole_labels_are_replaced() -> None:
         "title": "about rift(n=4)",
         "encoding": {"y": {"sort": ["rift", "standard"]}},
     }
-    assert chart.words == "Words. All rows have the option n=4."
+    assert chart.words == "Words. The names of all rows end with (n=4), which is left out here."
 
 
 def test_a_chart_without_rows_stays_as_it_is() -> None:
@@ -72,7 +75,7 @@ def test_the_charts_of_a_board_have_short_names(tmp_path: Path) -> None:
     for chart in charts.values():
         assert "rift(n=4)" not in json.dumps(chart.spec)
         assert '"rift"' in json.dumps(chart.spec)
-        assert chart.words.endswith("All rows have the option n=4.")
+        assert chart.words.endswith("end with (n=4), which is left out here.")
 
 
 def test_the_axis_of_a_percentage_stays_between_0_and_100() -> None:

@@ -63,6 +63,19 @@ def test_named_records_only(tmp_path: Path) -> None:
         pack(tmp_path / "run", names=("nosuch",))
 
 
+def test_the_command_says_that_nobody_verifies_data_of_the_hub(tmp_path: Path) -> None:
+    from robench.commands.submit import _about_files, _files_of
+
+    assert _files_of(["hf-org-set", "mine.csv", "sst2"]) == " --task mine.csv"
+    hub, own = _about_files(["hf-org-set", "mine.csv", "sst2"])
+    assert hub == (
+        "hf-org-set came from the hub, which 'robench verify' does not read. Records about it stay "
+        "claimed."
+    )
+    assert "write its path after --task" in own
+    assert _about_files(["sst2"]) == []
+
+
 def test_a_limited_run_beside_the_whole_one_is_left_out(tmp_path: Path) -> None:
     """Whoever tried with --limit and then ran the same without it has both records."""
     run = tmp_path / "run"

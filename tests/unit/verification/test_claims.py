@@ -204,6 +204,14 @@ def test_a_part_that_was_taken_out_of_a_new_record(record: Record, part: str, fi
     assert part in claims.parts_that_may_lack(first - 1)
 
 
+def test_trials_that_contradict_themselves_hide_no_other_difference(record: Record) -> None:
+    """Their labels are swapped, and their verdicts and answers are not."""
+    swapped = [trial.model_copy(update={"label": 1 - trial.label}) for trial in TRIALS]
+    said = claims.differences_from_trials(record, swapped, TEXTS)
+    assert "labels, answers and verdicts of its trials contradict each other" in said
+    assert "its trials are other ones than those that the record was made from" in said
+
+
 def test_counts_by_label(record: Record) -> None:
     assert record.by_label is not None
     negative, positive = record.by_label
@@ -215,7 +223,7 @@ def test_counts_by_label(record: Record) -> None:
         (said,) = honest(record.model_copy(update={"by_label": (wrong, positive), "trials": None}))
         assert said == "the counts of the label 'negative' are not those of the trials"
     (said,) = honest(record.model_copy(update={"by_label": (negative,), "trials": None}))
-    assert said == "there are counts for 1 labels, and the trials have more labels"
+    assert said == "the trials have more labels than its counts by label"
     more = LabelCounts(label="neutral", examples=0, answered=0, right=0, robust=0)
     # A label without examples does not show in the trials; the names are those of the task.
     assert honest(record.model_copy(update={"by_label": (*record.by_label, more)})) == [
