@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 from typing import Final
 
+from robench._base.counted import counted
 from robench.evaluation.cost_log import Done, Kind, Work
 
 ENOUGH: Final = 3
@@ -266,7 +267,7 @@ def _counts(
     if exact:
         counts = [pair for each in exact for pair in zip(each.asked, each.forwarded, strict=True)]
         number = sum(each.records for each in exact)
-        yield counts, FEW, f"{_number(number, 'published record')} of this task"
+        yield counts, FEW, f"{counted(number, 'published record')} of this task"
     if records and not any(max(each.asked) for each in records):
         yield [(0.0, 0.0)], 1.0, "published records, in which it asks nothing"
     scaled = [
@@ -350,11 +351,7 @@ def _name(label: str) -> str:
 
 
 def _count(done: Sequence[Done], what: str) -> str:
-    return _number(len(done), what)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return counted(len(done), what)
 
 
 @dataclass(frozen=True, slots=True)

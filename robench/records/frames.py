@@ -265,10 +265,7 @@ class Results:
         import pandas as pd
 
         lines = [
-            {"task": record.task.name, "row": record.row, "attack": record.attack.label}
-            | {"seed": record.search.seed, "n": record.counts.n, "record": name}
-            | {"left_out": self._tables.get(name, {}).get("left_out")}
-            | point
+            self._place(name, record) | {"n": record.counts.n} | point
             for name, record in self.found.records.items()
             for point in curve_data(record)
         ]
@@ -284,10 +281,7 @@ class Results:
         import pandas as pd
 
         lines = [
-            {"task": record.task.name, "row": record.row, "attack": record.attack.label}
-            | {"seed": record.search.seed, "record": name}
-            | {"left_out": self._tables.get(name, {}).get("left_out")}
-            | label.model_dump()
+            self._place(name, record) | label.model_dump()
             for name, record in self.found.records.items()
             for label in record.by_label or ()
         ]
@@ -303,6 +297,17 @@ class Results:
         types = {"seed": "Int64", "only_suspect": "Int64", "only_stronger": "Int64"}
         texts = ("kind", "row", "suspect", "stronger", "sentence")
         return frame.astype(types | {"p_value": "Float64"} | dict.fromkeys(texts, "string"))
+
+    def _place(self, name: str, record: Record) -> dict[str, Any]:
+        """Return the columns that say which record a line is about."""
+        return {
+            "task": record.task.name,
+            "row": record.row,
+            "attack": record.attack.label,
+            "seed": record.search.seed,
+            "record": name,
+            "left_out": self._tables.get(name, {}).get("left_out"),
+        }
 
     @cached_property
     def _tables(self) -> dict[str, dict[str, Any]]:

@@ -358,3 +358,8 @@ class Record(RecordPart):
     def file_name(self) -> str:
         """File name of the record in a folder of records."""
         return record_file_name(self.cell_name, self.limit)
+
+
+def sources_of(records: Iterable[Record]) -> list[str]:
+    """Return the names of all tasks and files that the examples of records come from, sorted."""
+    return sorted({name for record in records for name in record.task.sources})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from robench._base.counted import counted
 from robench._base.progress_lines import duration
 from robench.records.record import Record
 
@@ -27,7 +28,7 @@ def time_lines(records: Sequence[Record]) -> list[str]:
         if record.attack.searches and record.cost.attack_seconds is not None
     ]
     parts = [
-        f"{_counted(len(seconds), name)} {duration(sum(seconds))}"
+        f"{counted(len(seconds), name)} {duration(sum(seconds))}"
         for name, seconds in (("training", [*trainings.values()]), ("attack", searches))
         if sum(seconds)
     ]
@@ -37,7 +38,3 @@ def time_lines(records: Sequence[Record]) -> list[str]:
         f"Time: {', '.join(parts)}, added up over all processes. Other work may have shared "
         "the machine."
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from robench.protocol import DEFAULT_PROTOCOL
-from robench.records.record import PluginPart, Record
+from robench.records.record import PluginPart, Record, sources_of
 from robench.tasks.resolving import names_own_data
 
 REMARK = (
@@ -52,8 +52,8 @@ def remarks_of(records: Sequence[Record]) -> list[str]:
     found = [REMARK]
     models = sorted({record.surface.language_model for record in records} - {"none"})
     found += [MODEL_REMARK.format(model=model) for model in models]
-    names = {name for record in records for name in record.task.sources}
-    found += [FILE_REMARK.format(task=name) for name in sorted(names) if names_own_data(name)]
+    own = filter(names_own_data, sources_of(records))
+    found += [FILE_REMARK.format(task=name) for name in own]
     if any(record.victim.kind != "trained" for record in records):
         found.append(GIVEN_REMARK)
     return found

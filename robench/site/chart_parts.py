@@ -30,7 +30,8 @@ def quantity(field: str, title: str) -> dict[str, Any]:
 
 def percent_between(field: str, title: str, values: Iterable[float]) -> dict[str, Any]:
     """Return a channel over a part of the range of percent that holds ``values`` with some room."""
-    least, most = min(values := list(values)), max(values)
+    known = list(values)
+    least, most = min(known), max(known)
     room = max(1.0, 0.1 * (most - least))
     domain = [max(0, floor(least - room)), min(100, ceil(most + room))]
     scale = {"domain": domain, "nice": True}

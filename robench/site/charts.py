@@ -123,31 +123,33 @@ def _ends(values: Iterable[Mapping[str, Any]], name: str) -> list[float]:
     return [each[f"{name} {end}"] for each in values for end in ("low", "high")]
 
 
-def trade_off(table: Table) -> Chart | None:
-    """Return worst case over clean accuracy, one point for each row (Figure 4)."""
+def _weighed(table: Table) -> Iterable[dict[str, Any]]:
+    """Yield clean accuracy and worst case of each row that has both; none for a single row."""
     weighed = {each.row: each for each in table.trade_offs}
-    if not weighed:
-        return None
-    values = []
-    for row in table.rows:
+    for row in table.rows if weighed else ():
         if isinstance(row.clean, Gap) or isinstance(row.worst, Gap):
             continue
         above = weighed[row.defense].below
         (clean_low, clean_high), (low, high) = row.clean.interval, row.worst.interval
         named = above is None or len(weighed) <= MOST_LABELS
-        values.append(
-            {
-                "row": row.defense,
-                "name": row.defense if named else "",
-                "kind": "no row is better in both" if above is None else "another row is better",
-                "clean": rounded(row.clean.mean),
-                "clean low": rounded(clean_low),
-                "clean high": rounded(clean_high),
-                "worst": rounded(row.worst.mean),
-                "worst low": rounded(low),
-                "worst high": rounded(high),
-            }
-        )
+        yield {
+            "row": row.defense,
+            "name": row.defense if named else "",
+            "kind": "no row is better in both" if above is None else "another row is better",
+            "clean": rounded(row.clean.mean),
+            "clean low": rounded(clean_low),
+            "clean high": rounded(clean_high),
+            "worst": rounded(row.worst.mean),
+            "worst low": rounded(low),
+            "worst high": rounded(high),
+        }
+
+
+def trade_off(table: Table) -> Chart | None:
+    """Return worst case over clean accuracy, one point for each row (Figure 4)."""
+    values = list(_weighed(table))
+    if not values:
+        return None
     x = percent_between("clean", "clean accuracy, %", _ends(values, "clean"))
     y = percent_between("worst", "worst case, %", _ends(values, "worst"))
     rule = {"type": "rule", "opacity": 0.45}

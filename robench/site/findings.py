@@ -63,10 +63,9 @@ def _seeds_of(row: DefenseRow, table: Table) -> str:
     """Return how many trainings a row is the mean of, or how many seeds of the search."""
     records = table.records.values()
     trained = all(each.victim.kind == "trained" for each in records if each.row == row.defense)
-    number, noun = len(row.seeds), "training" if trained else "seed of the search"
-    if number == 1:
-        return f"one {noun}"
-    return f"{number} {noun.replace('training', 'trainings').replace('seed', 'seeds')}"
+    if len(row.seeds) == 1:
+        return "one training" if trained else "one seed of the search"
+    return f"{len(row.seeds)} {'trainings' if trained else 'seeds of the search'}"
 
 
 def _found_on(row: str, table: Table) -> list[str]:

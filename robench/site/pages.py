@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from robench._base.counted import counted
 from robench._base.escaping import Markdown
 from robench._base.release import __version__
 from robench.records.curves import CURVES
@@ -269,12 +270,8 @@ def about_line(table: Table) -> str:
     parts = [
         f"task {', '.join(tasks)}",
         f"encoder {', '.join(encoders)}" if encoders else "given victims",
-        _number(len(table.rows), "row"),
-        _number(len(table.columns.attacks), "attack"),
+        counted(len(table.rows), "row"),
+        counted(len(table.columns.attacks), "attack"),
         f"{' or '.join(map(str, numbers))} examples",
     ]
     return " · ".join(parts)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from robench.records.board import Board, admit_variants, load_board, records_fol
 from robench.records.board_certificates import FOLDER, admit_certificates
 from robench.records.certificate_files import find_certificates
 from robench.records.comparable import cell_of
-from robench.records.record import Record
+from robench.records.record import Record, sources_of
 from robench.records.record_files import find_records, read_records
 from robench.records.run_folder import RunFolder
 from robench.submission.certificates import RunCertificates, certificates_of
@@ -89,8 +89,8 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
         make_folder((folder / each).parent)
         with atomic_file(folder / each) as temporary:
             temporary.write_bytes(content[each])
-    tasks = {name for record in new.values() for name in record.task.sources}
-    return Joined(folder, tuple(added), tuple(sorted(known)), tuple(sorted(tasks)))
+    tasks = sources_of(new.values())
+    return Joined(folder, tuple(added), tuple(sorted(known)), tuple(tasks))
 
 
 def _disagreement(name: str, path: Path, board: Board, error: RobenchError) -> UsageError:

@@ -13,7 +13,7 @@ from robench._base.errors import RobenchError, UsageError
 from robench._base.files import atomic_file, write_text
 from robench._base.seals import file_sha256
 from robench.models.victim_folder import belonging_files, read_card
-from robench.records.record import Record
+from robench.records.record import Record, sources_of
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.submission.certificates import (
@@ -135,7 +135,7 @@ def pack(
         tuple(open_items(given or {}, facts_of(facts))),
         blank,
         tuple(passed_over),
-        tuple(sorted({name for each in records.values() for name in each.task.sources})),
+        tuple(sources_of(records.values())),
         limited,
     )
 
